@@ -1,0 +1,43 @@
+"""What a run is asked to do, decided before it starts and never changed while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Coverage(StrEnum):
+    """How much of a file is asked about."""
+
+    PROBE = "probe"
+    """As few segments as settle the answer."""
+    FULL = "full"
+    """Every segment of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The choices of one run; the defaults are the product's defaults."""
+
+    coverage: Coverage = Coverage.PROBE
+    segment_s: float = 15.0
+    """Length of a segment, 15 to 30 s."""
+    probes: int = 3
+    """How many places of a file are tried, at most, before it counts as not found."""
+    mix_after_s: float = 12 * 60.0
+    """A longer file is taken for a mix: the free catalogue hears all of it, a paid service a probe every `mix_every_s`."""
+    mix_every_s: float = 60.0
+    max_credits: float | None = None
+    """Seconds of audio this run may send to paid services; None: no limit."""
+    max_files: int | None = None
+    """Files this run may newly answer; None: no limit."""
+    jobs: int = 8
+    """Segments being uploaded or waited for at the same time."""
+    workers: int | None = None
+    """Files being decoded at the same time; None: one more than there are cores."""
+    keep_segments: Path | None = None
+    """A folder that receives every segment asked about as a WAV file."""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    """Glob patterns on the shown path, or on the file's name where the pattern holds no slash."""
