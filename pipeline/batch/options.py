@@ -26,7 +26,7 @@ class Options:
     probes: int = 3
     """How many places of a file are tried, at most, before it counts as not found."""
     mix_after_s: float = 12 * 60.0
-    """A longer file is taken for a mix: the free catalogue hears all of it, a paid service a probe every `mix_every_s`."""
+    """A longer file is taken for a mix: the catalogue hears all of it, a paid service one probe every `mix_every_s`."""
     mix_every_s: float = 60.0
     max_credits: float | None = None
     """Seconds of audio this run may send to paid services; None: no limit."""
