@@ -7,6 +7,7 @@ import heapq
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pipeline.audio import Decoder, is_silent, level_dbfs
 from pipeline.batch.options import Coverage, Options
@@ -55,7 +56,11 @@ class Converted:
     @property
     def content_id(self) -> str:
         """The same for files whose decoded audio is the same at every place that was heard; "" if none was."""
-        return hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()[:CONTENT_ID_LENGTH] if self.hashes else ""
+        return (
+            hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()[:CONTENT_ID_LENGTH]
+            if self.hashes
+            else ""
+        )
 
 
 def convert(source: SourceFile, decoder: Decoder, options: Options, *, hear_all: bool) -> Converted:
@@ -86,7 +91,7 @@ def convert(source: SourceFile, decoder: Decoder, options: Options, *, hear_all:
 def unchanged(source: SourceFile) -> bool:
     """Whether the file is still what the walk saw."""
     try:
-        found = os.stat(source.path)
+        found = os.stat(source.path)  # noqa: PTH116 -- a name may hold any bytes
     except OSError:
         return False
     return (found.st_size, found.st_mtime_ns) == (source.size_bytes, source.mtime_ns)
@@ -139,7 +144,7 @@ def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, ta
         heard_s = sum(segment.length_s for segment, _ in placed)
         return _nothing(duration_s, tags, FileStatus.TOO_SHORT, _too_short(heard_s))
     starts = sorted(segment.start_s for segment, _ in placed)
-    step_s = max((later - start for start, later in zip(starts, starts[1:], strict=False)), default=duration_s)
+    step_s = max((later - start for start, later in pairwise(starts)), default=duration_s)
     converted = Converted(duration_s, tags, iter(()), one_by_one=True, step_s=step_s)
     audible = list(_audible(placed, converted.hashes))
     if not audible:
@@ -152,7 +157,9 @@ def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, ta
 
 
 def _nothing(duration_s: float, tags: Tags, status: FileStatus, note: str) -> Converted:
-    return Converted(duration_s, tags, iter(()), one_by_one=True, step_s=duration_s, nothing=status, note=note)
+    return Converted(
+        duration_s, tags, iter(()), one_by_one=True, step_s=duration_s, nothing=status, note=note
+    )
 
 
 def _too_short(heard_s: float) -> str:
@@ -162,7 +169,8 @@ def _too_short(heard_s: float) -> str:
 def _placed(plan: Sequence[Segment], decoded: Sequence[Pcm]) -> list[tuple[Segment, Pcm]]:
     """The segments as they came out: what is asked, and paid, is never longer than what was heard."""
     return [
-        (Segment(segment.start_s, Probe(pcm).length_s), pcm) for segment, pcm in zip(plan, decoded, strict=True)
+        (Segment(segment.start_s, Probe(pcm).length_s), pcm)
+        for segment, pcm in zip(plan, decoded, strict=True)
     ]
 
 

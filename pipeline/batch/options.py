@@ -41,3 +41,11 @@ class Options:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     """Glob patterns on the shown path, or on the file's name where the pattern holds no slash."""
+
+    @property
+    def manner(self) -> str:
+        """The choices that an answer depends on, as the ledger keeps them: other choices, another answer."""
+        return (
+            f"{self.coverage} segment={self.segment_s:g} probes={self.probes} "
+            f"mix={self.mix_after_s:g}/{self.mix_every_s:g}"
+        )

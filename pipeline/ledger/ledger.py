@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -155,27 +155,39 @@ class Ledger:
             with self._database.write() as connection:
                 connection.execute(_in_run(), values)
 
-    def record(self, run_id: int, source: SourceFile, file_id: int, answer: Answer, *, manner: str) -> None:
-        """Write down what this run found out about a file: answer, evidence and plays, all or nothing."""
+    def record(self, run_id: int, answered: Iterable[tuple[SourceFile, int, Answer]], *, manner: str) -> None:
+        """Write down what this run found out about these files (source, file id, answer): all or nothing."""
         with self._database.write() as connection:
-            answer_id = connection.execute(
-                insert(schema.answers)
-                .values(
-                    file_id=file_id,
-                    run_id=run_id,
-                    size_bytes=source.size_bytes,
-                    mtime_ns=source.mtime_ns,
-                    manner=manner,
-                    answered_at=now(),
-                    **answer_values(answer),
-                )
-                .returning(schema.answers.c.answer_id)
-            ).scalar_one()
-            if answer.segments:
-                connection.execute(insert(schema.segments), list(segment_values(answer_id, answer)))
-            if answer.plays:
-                connection.execute(insert(schema.plays), list(play_values(answer_id, answer)))
-            connection.execute(_in_run(), _run_file(run_id, source, file_id, answer_id))
+            for source, file_id, answer in answered:
+                self._record(connection, run_id, source, file_id, answer, manner)
+
+    def _record(
+        self,
+        connection: Connection,
+        run_id: int,
+        source: SourceFile,
+        file_id: int,
+        answer: Answer,
+        manner: str,
+    ) -> None:
+        answer_id = connection.execute(
+            insert(schema.answers)
+            .values(
+                file_id=file_id,
+                run_id=run_id,
+                size_bytes=source.size_bytes,
+                mtime_ns=source.mtime_ns,
+                manner=manner,
+                answered_at=now(),
+                **answer_values(answer),
+            )
+            .returning(schema.answers.c.answer_id)
+        ).scalar_one()
+        if answer.segments:
+            connection.execute(insert(schema.segments), list(segment_values(answer_id, answer)))
+        if answer.plays:
+            connection.execute(insert(schema.plays), list(play_values(answer_id, answer)))
+        connection.execute(_in_run(), _run_file(run_id, source, file_id, answer_id))
 
     # ---- what a report is made of
 
