@@ -12,7 +12,6 @@ that the next run cannot collect.
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from pipeline.audio import Decoder
+from pipeline.audio import Decoder, cores
 from pipeline.batch.ask import Asker, Budget, Patience, Unanswered
 from pipeline.batch.convert import convert
 from pipeline.batch.identify import Desk, FileJob, Question
@@ -108,7 +107,7 @@ class _Run:
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)
-        workers = options.workers or (os.cpu_count() or 1) + 1
+        workers = options.workers or cores() + 1
         self._workers = workers
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
@@ -175,7 +174,7 @@ class _Run:
         counting = threading.Thread(target=self._count, args=(roots,), name="count", daemon=True)
         counting.start()
         taken = 0
-        for sources in _in_batches(self._walk(roots, self._troubles), ADMITTED_AT_ONCE):
+        for sources in in_batches(self._walk(roots, self._troubles), ADMITTED_AT_ONCE):
             admitted = self._ledger.admit(sources)
             kept, later = [], []
             for source in sources:
@@ -312,7 +311,8 @@ class _Run:
         return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
 
 
-def _in_batches(sources: Iterable[SourceFile], size: int) -> Iterator[list[SourceFile]]:
+def in_batches(sources: Iterable[SourceFile], size: int) -> Iterator[list[SourceFile]]:
+    """The sources in lists of at most `size`, in their order, as a stream."""
     remaining = iter(sources)
     while batch := list(islice(remaining, size)):
         yield batch
