@@ -1,7 +1,8 @@
 """The replies of the AudioTag API, revision 2.5 and 2.6, read and written.
 
-Reading forgives what real servers are seen to do (see the tests); writing keeps to the exact types that strict
-clients need: integers where the document says number, `error` null on success, `data` absent unless found.
+Reading forgives what real servers are seen to do (see the tests); writing keeps to the exact types that
+strict clients need: integers where the document says number, `error` null on success, `data` absent unless
+found.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _RESULTS = {"wait": Status.PENDING, "found": Status.FOUND, "not found": Status.N
 _RESULT_WORDS = {status: word for word, status in _RESULTS.items()}
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[-–]\s*(\d+(?:\.\d+)?)\s*(?:s|sec)?\s*", re.IGNORECASE)
 _MAX_TOKEN_CHARS = 256
+_MAX_CELL_CHARS = 500
+"""Longer names are nonsense, and cleaning them would cost more than their length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def read_stat(text: str) -> AccountStat:
 
 
 def read_identify(text: str) -> Accepted:
-    """Read the reply to `identify`. BadReply here means: taken, perhaps, but neither token nor answer is in it."""
+    """Read the reply to `identify`. BadReply means: taken, perhaps, but it holds neither token nor answer."""
     reply = read_object(text)
     token = _token(reply.get("token"))
     # A token is worth more than an error text beside it: it was paid for, and asking for it is free.
@@ -142,7 +145,7 @@ def read_identify(text: str) -> Accepted:
 
 
 def read_result(text: str) -> Outcome:
-    """Read the reply to `get_result`. A `result` that is not in the document is never taken for "not found"."""
+    """Read the reply to `get_result`. An undocumented `result` is never taken for "not found"."""
     reply = _granted(text, asked="get_result")
     said = reply.get("result")
     if not isinstance(said, str):
@@ -207,7 +210,7 @@ def result_reply(outcome: Outcome) -> dict[str, Any]:
 
 
 def lost_token_reply() -> dict[str, Any]:
-    """The JSON object that answers an unknown token: success, as the service does it, so that no client polls on."""
+    """The JSON object that answers an unknown token: a success, as the service has it, which ends polling."""
     return {"success": True, "error": None, "result": ErrorText.INVALID_TOKEN.value}
 
 
@@ -279,9 +282,8 @@ def _candidate(item: dict[str, Any]) -> Candidate:
 
 def _row(fields: object) -> Row:
     if isinstance(fields, dict):
-        fields = list(
-            fields.values()
-        )  # the document calls a row an object, with its fields "in the following order"
+        # The document's table calls a row an object, with its fields "in the following order".
+        fields = list(fields.values())
     cells: Sequence[object] = fields if isinstance(fields, list) else []
     title, artist, album = (_text(cells[i]) if i < len(cells) else "" for i in range(3))
     year = _number(cells[3]) if len(cells) > 3 else None
@@ -289,11 +291,13 @@ def _row(fields: object) -> Row:
 
 
 def _text(cell: object) -> str:
-    return printable(str(cell)) if isinstance(cell, str | int | float) and not isinstance(cell, bool) else ""
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        return ""
+    return printable(str(cell))[:_MAX_CELL_CHARS]
 
 
 def _span(value: object) -> tuple[float, float] | None:
-    span = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    span = _SPAN.fullmatch(value[:64]) if isinstance(value, str) else None
     if span is None:
         return None
     start_s, end_s = float(span[1]), float(span[2])

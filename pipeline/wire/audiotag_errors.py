@@ -57,9 +57,9 @@ _MEANING: tuple[tuple[ErrorText, type[ServiceError], str], ...] = (
     (ErrorText.BALANCE_INSUFFICIENT, CreditsExhausted, _TOP_UP),
     (ErrorText.NO_AUDIO, SegmentRefused, "this segment is not sent again"),
     (ErrorText.TOO_SHORT, SegmentRefused, "ask with a longer --segment: 15 s is safe, under 12 s is a risk"),
-    # Our uploads are all of the one native format, so this is about this audio or a passing fault, and nobody says
-    # which. The service had the whole file when it failed: sending it again might be charged again, and a file that
-    # always fails must not stop the run. So the segment fails, visibly, and the next one is asked.
+    # Our uploads are all of the one native format, so this is about this audio or a passing fault, and nobody
+    # says which. The service had the whole file when it failed: sending it again might be charged again, and a
+    # file that always fails must not stop the run. So the segment fails, visibly, and the next one is asked.
     (ErrorText.NOT_PROCESSED, SegmentRefused, "this segment is not sent again"),
     (ErrorText.INVALID_TOKEN, TokenLost, "tokens live five minutes; the segment counts as failed"),
     (ErrorText.STATS_NOT_FOUND, BadReply, "the key may be new and unused; other requests work without"),
@@ -69,7 +69,7 @@ _MEANING: tuple[tuple[ErrorText, type[ServiceError], str], ...] = (
 
 
 def failure(text: str, *, asked: str, raw: str) -> EarmarkError:
-    """The error to raise for an error text of the service; `asked` names the request, `raw` is the whole reply."""
+    """The error to raise for an error text of the service; `asked` names the request, `raw` is the reply."""
     message = f"AudioTag {asked} was answered with the error {shorten(text)!r}"
     if contains(text, ErrorText.INVALID_COMMAND):
         # We send only documented requests, so the far end is not this API, or not this revision of it.

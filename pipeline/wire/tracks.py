@@ -1,8 +1,8 @@
-"""Turn the rows of AudioTag's catalogue into matches: cleaned names, and the service's score as a probability.
+"""Turn the rows of AudioTag's catalogue into matches: names cleaned, the score as a probability.
 
-A row is [title, artist, album, year], typed in by many hands: the title slot may read "Artist - Title" while the
-artist slot names the sampler series it came from, and placeholders stand for what nobody knew. The row itself is
-kept in `Match.raw`, for better normalisers to come.
+A row is [title, artist, album, year], typed in by many hands: the title slot may read "Artist - Title" while
+the artist slot names the sampler series it came from, and placeholders stand for what nobody knew. The row
+itself is kept in `Match.raw`, for better normalisers to come.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ EVEN_ODDS_SCORE = 12.0
 """The service's score at which a match is as likely wrong as right: some 3 to 4 matched seconds."""
 
 _SAME_NAME = 88.0
-"""RapidFuzz score (0 to 100, case and punctuation ignored) from which two spellings are one name: one slip in ten."""
+"""RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten letters."""
 
 _DASH = re.compile(r"\s+[-–—]\s+")
+_OF_WHAT = r"(?:\s+(?:album|artist|track|title|name|info|information|data))"
 _PLACEHOLDER = re.compile(
-    r"[\[(<]?\s*(?:no|unknown|untitled|missing)\b(?:\s+(?:album|artist|track|title|name|info|information|data))*\s*[\])>]?"
-    r"|[\[(<]?\s*n/?a\s*[\])>]?|[-?.\s]*|<?null>?|none",
+    rf"[\[(<]?\s*(?:(?:no|missing){_OF_WHAT}+|unknown{_OF_WHAT}*|n/a)\s*[\])>]?"
+    r"|[\[(<]\s*(?:none|null|untitled)\s*[\])>]|[-?.\s]*",
     re.IGNORECASE,
 )
 # "Various - Disco, New Wave", "V.A.", "Bravo Hits (CD Series)"; but not the band Various Cruelties.
@@ -62,9 +63,10 @@ def match_of(candidate: Candidate) -> Match:
 def probability(score: float | None) -> float:
     """The chance, 0 to 1, that a candidate of this score is what the probe holds: score² / (score² + 12²).
 
-    A prior, not a measurement. The service's number has no ceiling and grows by 3 to 4 a matched second; its users
-    take 100 for certain, and 15 s matched throughout gives some 45 to 60. So 12 → .50, 25 → .81, 50 → .95,
-    100 → .986. A candidate without a score is given no chance: a name nobody vouches for is no answer.
+    A prior, not a measurement. The service's number has no ceiling and grows by 3 to 4 a matched second; its
+    users take 100 for certain, and 15 s matched throughout gives some 45 to 60. So 12 → .50, 25 → .81,
+    50 → .95, 100 → .986. A candidate without a score is given no chance: a name nobody vouches for is no
+    answer.
     """
     if score is None or score <= 0:
         return 0.0
