@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.errors import BadReply
+from pipeline.errors import BadReply, EarmarkError, UploadInDoubt
 from pipeline.model import Status
 from pipeline.wire.audiotag_errors import ErrorText, failure
 from pipeline.wire.foreign_json import printable, read_object, shorten
@@ -126,12 +126,19 @@ def read_stat(text: str) -> AccountStat:
 
 
 def read_identify(text: str) -> Accepted:
-    """Read the reply to `identify`. BadReply means: taken, perhaps, but it holds neither token nor answer."""
-    reply = read_object(text)
+    """Read the reply to `identify`.
+
+    BadReply is a refusal in words the document has not; UploadInDoubt means that the reply neither refuses
+    nor holds a token or an answer, so that the upload may have been taken."""
+    try:
+        reply = read_object(text)
+    except BadReply as bad:
+        raise UploadInDoubt(bad.message, raw=text) from None
     token = _token(reply.get("token"))
     # A token is worth more than an error text beside it: it was paid for, and asking for it is free.
-    if not (token and _true(reply.get("success"))):
-        _raise_refusal(reply, asked="identify", text=text)
+    granted = _true(reply.get("success"))
+    if reply.get("error") and not (token and granted):
+        raise _refusal(reply, asked="identify", text=text)
     inline = str(reply.get("job_status", "")).strip().lower() == "found"
     accepted = Accepted(
         token=token,
@@ -139,8 +146,8 @@ def read_identify(text: str) -> Accepted:
         length_s=_number(reply.get("time_len")),
         candidates=_candidates(reply.get("data")) if inline else (),
     )
-    if not token and not accepted.candidates:
-        raise BadReply(f"AudioTag identify gave no token: {shorten(text)!r}", raw=text)
+    if not granted or not (token or accepted.candidates):
+        raise UploadInDoubt(f"AudioTag identify gave no token: {shorten(text)!r}", raw=text)
     return accepted
 
 
@@ -226,16 +233,16 @@ def to_json(reply: Mapping[str, Any]) -> str:
 
 def _granted(text: str, *, asked: str) -> dict[str, Any]:
     reply = read_object(text)
-    _raise_refusal(reply, asked=asked, text=text)
+    if reply.get("error"):
+        raise _refusal(reply, asked=asked, text=text)
+    if not _true(reply.get("success")):
+        raise BadReply(f"AudioTag {asked} neither succeeded nor named an error: {shorten(text)!r}", raw=text)
     return reply
 
 
-def _raise_refusal(reply: Mapping[str, Any], *, asked: str, text: str) -> None:
-    error = reply.get("error")
-    if error:
-        raise failure(error if isinstance(error, str) else json.dumps(error), asked=asked, raw=text)
-    if not _true(reply.get("success")):
-        raise BadReply(f"AudioTag {asked} neither succeeded nor named an error: {shorten(text)!r}", raw=text)
+def _refusal(reply: Mapping[str, Any], *, asked: str, text: str) -> EarmarkError:
+    error = reply["error"]
+    return failure(error if isinstance(error, str) else json.dumps(error), asked=asked, raw=text)
 
 
 def _true(value: object) -> bool:

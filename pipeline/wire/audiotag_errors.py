@@ -57,9 +57,10 @@ _MEANING: tuple[tuple[ErrorText, type[ServiceError], str], ...] = (
     (ErrorText.BALANCE_INSUFFICIENT, CreditsExhausted, _TOP_UP),
     (ErrorText.NO_AUDIO, SegmentRefused, "this segment is not sent again"),
     (ErrorText.TOO_SHORT, SegmentRefused, "ask with a longer --segment: 15 s is safe, under 12 s is a risk"),
-    # Our uploads are all of the one native format, so this is about this audio or a passing fault, and nobody
-    # says which. The service had the whole file when it failed: sending it again might be charged again, and a
-    # file that always fails must not stop the run. So the segment fails, visibly, and the next one is asked.
+    # Our uploads are all of the one native format, so this is about this audio or a passing fault, and
+    # nobody says which. The service had the whole file when it failed: sending it again might be charged
+    # again, and a file that always fails must not stop the run. So the segment fails, visibly, and the next
+    # one is asked.
     (ErrorText.NOT_PROCESSED, SegmentRefused, "this segment is not sent again"),
     (ErrorText.INVALID_TOKEN, TokenLost, "tokens live five minutes; the segment counts as failed"),
     (ErrorText.STATS_NOT_FOUND, BadReply, "the key may be new and unused; other requests work without"),

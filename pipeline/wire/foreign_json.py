@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -24,11 +25,17 @@ def read_object(text: str) -> dict[str, Any]:
     for candidate in (text, _mend(text)):
         try:
             # Not strict: the document's example of `stat` has line breaks inside its strings.
-            value = json.loads(candidate.lstrip("\ufeff"), strict=False, parse_constant=lambda _: None)
+            value = json.loads(
+                candidate.lstrip("\ufeff"),
+                strict=False,
+                parse_constant=lambda _: None,
+                parse_float=_finite,
+                object_pairs_hook=_storable_keys,
+            )
+            if isinstance(value, dict):
+                return {key: _storable(item) for key, item in value.items()}
         except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict):
-            return {key.strip(): item for key, item in value.items()}
     raise BadReply(f"the reply is not a JSON object: {shorten(text)!r}", raw=text)
 
 
@@ -42,6 +49,27 @@ def printable(text: str) -> str:
     """Foreign text without control characters, lone surrogates and runs of white space."""
     spaced = " ".join(text.split())
     return "".join(char for char in spaced if char.isprintable())
+
+
+def _finite(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
+def _storable_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {_storable(key.strip()): item for key, item in pairs}
+
+
+def _storable(value: Any) -> Any:
+    """The value without lone surrogates: JSON can spell them, but no file, database or terminal takes
+    them."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return value
 
 
 def _mend(text: str) -> str:

@@ -21,7 +21,8 @@ EVEN_ODDS_SCORE = 12.0
 """The service's score at which a match is as likely wrong as right: some 3 to 4 matched seconds."""
 
 _SAME_NAME = 88.0
-"""RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten letters."""
+"""RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten
+letters."""
 
 _DASH = re.compile(r"\s+[-–—]\s+")
 _OF_WHAT = r"(?:\s+(?:album|artist|track|title|name|info|information|data))"
