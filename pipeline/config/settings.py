@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -67,10 +67,8 @@ class AudioSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Annotated[str, Field(pattern="^(auto|ffmpeg|pyav)$")] = Field(
-        default="auto", description="auto, ffmpeg or pyav"
-    )
-    ffmpeg: str = Field(default="", description="the path of an ffmpeg program")
+    backend: Literal["auto", "ffmpeg", "av"] = Field(default="auto", description="auto, ffmpeg or av")
+    ffmpeg: str = Field(default="", description="system, wheel or the path of an ffmpeg program")
     workers: int | None = Field(default=None, ge=1, le=256, description="a whole number from 1 to 256")
 
 
