@@ -55,7 +55,9 @@ app = typer.Typer(help="The reference tracks of the embedded engine: what it can
 
 Which = Annotated[
     list[str],
-    typer.Argument(metavar="TRACK...", help="Ids of tracks (see list), or the files and folders they came from."),
+    typer.Argument(
+        metavar="TRACK...", help="Ids of tracks (see list), or the files and folders they came from."
+    ),
 ]
 
 
@@ -86,9 +88,7 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
     with (
         opening.decoder(settings) as decoder,
         opening.catalogue(folder, create=True) as catalogue,
-        Progress(
-            terminal, "learned", lambda: Counts(done=done, by_status=Counter[FileStatus]())
-        ) as progress,
+        Progress(terminal, "learned", lambda: Counts(done=done, by_status=Counter[FileStatus]())) as progress,
         stopping(progress.announce) as stop,
     ):
         result = enrol(
@@ -143,7 +143,8 @@ def chosen(tracks: Iterable[KnownTrack], wanted: Iterable[str]) -> list[str]:
         ]
         if not meant:
             raise UsageError(
-                f"the catalogue holds no track {printable(word)}", hint="earmark catalogue list shows what it holds"
+                f"the catalogue holds no track {printable(word)}",
+                hint="earmark catalogue list shows what it holds",
             )
         ids.update(dict.fromkeys(meant))
     return list(ids)

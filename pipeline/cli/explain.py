@@ -48,7 +48,8 @@ def explain(
         evidence = ledger.evidence(path)
     if evidence is None:
         raise UsageError(
-            f"the ledger has no answer for {printable(file)}", hint="earmark identify FILE asks; then explain it"
+            f"the ledger has no answer for {printable(file)}",
+            hint="earmark identify FILE asks; then explain it",
         )
     if as_json:
         _print_json(terminal, evidence)

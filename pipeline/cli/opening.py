@@ -48,7 +48,8 @@ def state_folder(settings: Settings) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"the state folder {folder} cannot be made: {error.strerror}", hint="name another with --state DIR"
+            f"the state folder {folder} cannot be made: {error.strerror}",
+            hint="name another with --state DIR",
         ) from error
     return folder
 
@@ -94,7 +95,7 @@ def service(settings: Settings, name: str) -> AudioTag:
     if key is None:
         raise UsageError(
             f"no key is set for {url}",
-            hint="export AUDIOTAG_API_KEY=…, or put api_key_file = \"…\" under [audiotag] in the config file",
+            hint='export AUDIOTAG_API_KEY=…, or put api_key_file = "…" under [audiotag] in the config file',
         )
     return AudioTag(
         url,

@@ -61,7 +61,9 @@ def duration(seconds: float) -> str:
 
 def work_line(counts: Counts) -> str:
     """What a run has found and spent so far."""
-    by_status = [f"{number:,} {status.replace('_', ' ')}" for status, number in counts.by_status.most_common()]
+    by_status = [
+        f"{number:,} {status.replace('_', ' ')}" for status, number in counts.by_status.most_common()
+    ]
     parts = [*by_status]
     if counts.segments_sent or counts.in_flight:
         parts.append(f"{counts.credits:,.0f} credits")
@@ -74,7 +76,12 @@ def work_line(counts: Counts) -> str:
 def heartbeat_line(verb: str, counts: Counts, per_s: float) -> str:
     """One line for a log: count, rate, time left, and what was found."""
     of_total = f" of {counts.total:,}" if counts.total is not None else ""
-    parts = [f"{verb} {counts.done:,}{of_total} files", f"{per_s:.1f}/s", left(counts, per_s), work_line(counts)]
+    parts = [
+        f"{verb} {counts.done:,}{of_total} files",
+        f"{per_s:.1f}/s",
+        left(counts, per_s),
+        work_line(counts),
+    ]
     return printable(" · ".join(part for part in parts if part))
 
 

@@ -53,7 +53,9 @@ class Terminal:
 
 def printable(text: str) -> str:
     """`text` in one line without control characters: a file name may hold line breaks and escape sequences."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode("ascii") for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode("ascii") for c in text
+    )
 
 
 def _console(*, stderr: bool) -> Console:
