@@ -71,7 +71,9 @@ def test_untitled_tracks_with_ids_are_told_apart_by_their_ids() -> None:
 
 
 def test_spelling_does_not_make_another_recording() -> None:
-    assert same_recording(Match(Track("Für Elise", "Beethoven"), 1), Match(Track("fur elise!", "BEETHOVEN"), 1))
+    assert same_recording(
+        Match(Track("Für Elise", "Beethoven"), 1), Match(Track("fur elise!", "BEETHOVEN"), 1)
+    )
     assert not same_recording(Match(Track("???", "X"), 1), Match(Track("!!!", "X"), 1))
 
 

@@ -52,7 +52,9 @@ class Service:
     paid = True
     edition = ""
 
-    def __init__(self, *replies: Recognition | Exception, results: tuple[Recognition | Exception, ...] = ()) -> None:
+    def __init__(
+        self, *replies: Recognition | Exception, results: tuple[Recognition | Exception, ...] = ()
+    ) -> None:
         self.uploads = 0
         self.questions = 0
         self._replies = list(replies)
@@ -86,7 +88,9 @@ def ledger(tmp_path: Path):
 
 @pytest.fixture
 def asker(ledger: Ledger) -> Callable[..., Asker]:
-    def make(limit_s: float | None = None, stop: threading.Event | None = None, tally: Tally | None = None) -> Asker:
+    def make(
+        limit_s: float | None = None, stop: threading.Event | None = None, tally: Tally | None = None
+    ) -> Asker:
         clock = InstantClock()
         return Asker(
             ledger.uploads,
@@ -165,7 +169,9 @@ def test_a_lost_token_is_one_segment_without_an_answer(ledger: Ledger, asker: Ca
     assert states(ledger, probe()) == [UploadState.LOST]
 
 
-def test_an_unreadable_answer_keeps_its_token_for_the_next_run(ledger: Ledger, asker: Callable[..., Asker]) -> None:
+def test_an_unreadable_answer_keeps_its_token_for_the_next_run(
+    ledger: Ledger, asker: Callable[..., Asker]
+) -> None:
     service = Service(results=(BadReply("html"),) * 5)
     with pytest.raises(Unanswered, match="could not be read: html"):
         asker().ask(service, probe(), 1)

@@ -11,7 +11,9 @@ from pipeline.ledger import AskedSegment
 from pipeline.model import Match, Segment, Status, Track
 
 
-def asked(start_s: float, *matches: Match, recognizer: str = "catalogue", length_s: float = 15.0) -> AskedSegment:
+def asked(
+    start_s: float, *matches: Match, recognizer: str = "catalogue", length_s: float = 15.0
+) -> AskedSegment:
     return AskedSegment(
         Segment(start_s, length_s),
         f"{start_s:064.0f}",
@@ -83,7 +85,10 @@ def test_a_mix_names_what_was_heard_longest_and_counts_the_rest() -> None:
     found = verdict(lines, gap_s=15)
     assert found.match is not None
     assert found.match.track.title == "B"
-    assert [(play.track.title, play.start_s, play.end_s) for play in found.plays] == [("A", 0, 15), ("B", 15, 45)]
+    assert [(play.track.title, play.start_s, play.end_s) for play in found.plays] == [
+        ("A", 0, 15),
+        ("B", 15, 45),
+    ]
 
 
 MATCHES = st.builds(

@@ -55,7 +55,12 @@ def test_an_answer_comes_back_as_a_row_with_its_evidence_and_plays(tmp_path: Pat
         assert (row.path, row.status, row.title, row.year, row.confidence) == (
             "a.mp3", "found", "Greensleeves", 1580, 0.97,
         )  # fmt: skip
-        assert (row.tag_title, row.duration_s, row.tracks, row.duplicate_group) == ("greensleevs", 180.0, 1, "")
+        assert (row.tag_title, row.duration_s, row.tracks, row.duplicate_group) == (
+            "greensleevs",
+            180.0,
+            1,
+            "",
+        )
         assert row.identified_at.endswith("Z")
         (play,) = ledger.play_rows(run)
         assert (play.path, play.start_s, play.title) == ("a.mp3", 82.5, "Greensleeves")
