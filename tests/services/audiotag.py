@@ -264,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             super().handle()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         form = read_form(self.headers.get("Content-Type", ""), self._body())
         action = self._see(form)
         if self.path.split("?")[0].rstrip("/") != "/api":
@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = text if fault.body is None else fault.body
             self._send(fault.status, text, headers=fault.headers, keep=fault.keep)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._see(Form())
         self._send(200, to_json(error_reply(ErrorText.INVALID_COMMAND)))
 
