@@ -190,6 +190,11 @@ class RateLimit:
         self._numbers = count()
         self._next_turn = self._clock.now()
 
+    def waiting(self) -> int:
+        """How many threads wait for a turn."""
+        with self._changed:
+            return len(self._queue)
+
     def turn(self, priority: float = 0.0) -> bool:
         """Wait for a turn. False when a stop was asked for: the caller must not send.
 

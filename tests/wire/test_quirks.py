@@ -163,7 +163,8 @@ def test_rows_may_be_short_or_objects_and_cells_may_be_null() -> None:
 
 
 def test_names_come_without_control_characters_and_lone_surrogates() -> None:
-    text = '{"success":true,"result":"found","data":[{"tracks":[["\\ud800A\\u0000\\n B\\u001b[2J"]],"x":"\\udfff"}]}'
+    row = '["\\ud800A\\u0000\\n B\\u001b[2J"]'
+    text = f'{{"success":true,"result":"found","data":[{{"tracks":[{row}],"x":"\\udfff"}}]}}'
     [found] = read_result(text).candidates
 
     assert found.rows[0].title == "\ufffdA B[2J"
