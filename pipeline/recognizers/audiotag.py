@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
-import wave
 from collections.abc import Callable
 from typing import Self, TypeVar
 
+from pipeline.audio import wav_bytes
 from pipeline.errors import (
     BadReply,
     EarmarkError,
@@ -19,7 +18,7 @@ from pipeline.errors import (
     UploadInDoubt,
     UsageError,
 )
-from pipeline.model import MIN_SEGMENT_S, RATE_HZ, Pcm, Probe, Recognition, Status
+from pipeline.model import MIN_SEGMENT_S, Probe, Recognition, Status
 from pipeline.recognizers.audiotag_http import Answer, AudioTagHttp
 from pipeline.retry import Clock, RateLimit, SystemClock
 from pipeline.wire.audiotag import (
@@ -138,6 +137,10 @@ class AudioTag:
                 self._born.pop(token, None)
         return _recognition(outcome, token, text)
 
+    def still_names(self, track_id: str) -> bool:
+        """True: what was paid for stays true."""
+        return True
+
     def info(self) -> Info:
         """What the service says of itself; free."""
         return self._ask("info", read_info, self._clock.now())[0]
@@ -227,17 +230,6 @@ class AudioTag:
                 known: born for known, born in self._born.items() if now - born < _REMEMBER_TOKENS_S
             }
             self._born[token] = now
-
-
-def wav_bytes(pcm: Pcm) -> bytes:
-    """A probe as the service's native file: RIFF wave, PCM, 16 bit, 8 kHz, mono."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(RATE_HZ)
-        writer.writeframes(pcm.astype("<i2", copy=False).tobytes())
-    return file.getvalue()
 
 
 def _recognition(outcome: Outcome, token: str, text: str) -> Recognition:
