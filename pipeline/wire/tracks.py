@@ -22,7 +22,8 @@ EVEN_ODDS_SCORE = 12.0
 
 _SAME_NAME = 88.0
 """RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten
-letters."""
+letters.
+"""
 
 _DASH = re.compile(r"\s+[-–—]\s+")
 _OF_WHAT = r"(?:\s+(?:album|artist|track|title|name|info|information|data))"

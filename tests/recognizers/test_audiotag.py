@@ -8,6 +8,7 @@ import wave
 
 import pytest
 
+from pipeline.audio import wav_bytes
 from pipeline.errors import (
     BadReply,
     CreditsExhausted,
@@ -19,7 +20,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.model import Status, Track
-from pipeline.recognizers.audiotag import PUBLIC_URL, AudioTag, wav_bytes
+from pipeline.recognizers.audiotag import PUBLIC_URL, AudioTag
 from pipeline.recognizers.audiotag_http import service_url
 from pipeline.retry import poll
 from pipeline.wire.audiotag import Info

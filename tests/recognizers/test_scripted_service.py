@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.recognizers.audiotag import AudioTag, wav_bytes
+from pipeline.audio import wav_bytes
+from pipeline.recognizers.audiotag import AudioTag
 from tests.recognizers.conftest import noise
 from tests.services import faults
 from tests.services.audiotag import KEY, AudioTagService
