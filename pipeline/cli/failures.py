@@ -1,0 +1,60 @@
+"""How a failure looks: one clear line, a hint, an exit code; a bug also leaves its traceback in a file."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from pathlib import Path
+
+from rich.text import Text
+
+from pipeline.cli import log
+from pipeline.cli.terminal import Terminal, printable
+from pipeline.errors import EarmarkError
+
+BUG = 70
+
+
+def tell(terminal: Terminal, error: EarmarkError) -> None:
+    """Print `error: …` and one `hint: …` for each line of its hint."""
+    _line(terminal, "error", "bold red", error.message)
+    for hint in error.hint.splitlines():
+        _line(terminal, "hint", "cyan", hint)
+
+
+def tell_usage(terminal: Terminal, message: str, command: str) -> None:
+    """Print what is wrong with a command line."""
+    _line(terminal, "error", "bold red", message)
+    _line(terminal, "hint", "cyan", f"{command} --help shows what it takes")
+
+
+def tell_bug(terminal: Terminal, error: BaseException) -> None:
+    """Print one line about a bug, and where its traceback was written."""
+    try:
+        where = f"the traceback is in {_written(error)}"
+    except OSError:
+        where = "".join(traceback.format_exception(error))  # no file will have it, so the screen must
+    _line(terminal, "error", "bold red", f"a bug in earmark: {type(error).__name__}: {error}")
+    _line(terminal, "hint", "cyan", f"please report it; {where}")
+
+
+def _written(error: BaseException) -> Path:
+    text = "".join(traceback.format_exception(error))
+    path = log.file()
+    if path is not None:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+        return path
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="earmark-", suffix=".log", encoding="utf-8", errors="backslashreplace", delete=False
+    ) as stream:
+        stream.write(text)
+    return Path(stream.name)
+
+
+def _line(terminal: Terminal, label: str, style: str, text: str) -> None:
+    lines = text.splitlines() or [""]
+    line = Text(f"{label}: ", style=style).append(printable(lines[0]), style="default")
+    for more in lines[1:]:
+        line.append("\n" + printable(more), style="default")
+    terminal.err.print(line, soft_wrap=True)

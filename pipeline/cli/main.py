@@ -1,0 +1,75 @@
+"""`earmark` itself: its commands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline import __version__
+from pipeline.cli import account, catalogue, doctor, explain, failures, identify, plan, report, sample
+from pipeline.cli.signals import INTERRUPTED
+from pipeline.cli.terminal import Terminal
+from pipeline.errors import EarmarkError
+
+app = typer.Typer(
+    name="earmark",
+    help="Point it at a folder of music; get a spreadsheet that says what every file really is, and what it cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=identify.EXAMPLES)(identify.identify)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=report.EXAMPLES)(report.report)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
+app.add_typer(catalogue.app, name="catalogue", no_args_is_help=True)
+app.command(epilog=account.EXAMPLES)(account.account)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(epilog=sample.EXAMPLES, hidden=True)(sample.sample)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"earmark {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def earmark(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    # A file name may hold bytes that no encoding takes: show them escaped rather than fail while reporting.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code, having said what went wrong, if anything."""
+    terminal = Terminal()
+    try:
+        code = app(arguments, prog_name="earmark", standalone_mode=False)
+    except EarmarkError as error:
+        failures.tell(terminal, error)
+        code = error.exit_code
+    except typer.TyperException as error:
+        failures.tell_usage(terminal, error)
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        terminal.err.print("interrupted; the same command goes on where this one stopped", soft_wrap=True)
+        code = INTERRUPTED
+    except Exception as error:
+        failures.tell_bug(terminal, error)
+        code = failures.BUG
+    finally:
+        terminal.close()
+    return code if isinstance(code, int) else 0

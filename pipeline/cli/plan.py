@@ -1,0 +1,115 @@
+"""`earmark plan`: what a run would send and cost; sends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.batch.plan import PlannedFile, estimate
+from pipeline.batch.tally import Tally
+from pipeline.cli import log, money, opening, options, roots
+from pipeline.cli.progress import Progress
+from pipeline.cli.signals import INTERRUPTED, stopping
+from pipeline.cli.terminal import Terminal, printable
+from pipeline.config import load
+from pipeline.ledger import Ledger
+
+EXAMPLES = """
+Examples:
+
+earmark plan ~/Music
+
+earmark plan ~/mixes --coverage full --recognizer audiotag
+
+earmark plan ~/Music --json
+"""
+
+SHOWN_FILES = 40
+
+
+def plan(
+    paths: options.Paths,
+    recognizer: options.Recognizer = None,
+    insecure: options.Insecure = None,
+    coverage: options.Coverage = None,
+    segment: options.SegmentLength = None,
+    max_credits: options.MaxCredits = None,
+    max_files: options.MaxFiles = None,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    state: options.State = None,
+    config: options.Config = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Say what identify would send and cost at most, file by file and in all. Sends no audio."""
+    terminal = Terminal(quiet=quiet, as_json=as_json)
+    settings = load(
+        {
+            "recognizer": options.joined(recognizer),
+            "insecure": insecure,
+            "coverage": coverage,
+            "segment": segment,
+            "max_credits": max_credits,
+            "max_files": max_files,
+            "include": include,
+            "exclude": exclude,
+            "state": state,
+        },
+        config=config,
+    )
+    found = roots.resolved(paths)
+    folder = opening.state_folder(settings)
+    log.start(terminal, verbosity=verbose, folder=folder)
+    tally = Tally()
+    with (
+        opening.recognizers(settings, folder) as chain,
+        Ledger.open(folder) as ledger,
+        opening.decoder(settings) as decoder,
+    ):
+        services = opening.services(chain)
+        with Progress(terminal, "planned", tally.now) as progress, stopping(progress.announce) as stop:
+            planned = list(
+                estimate(
+                    found,
+                    ledger=ledger,
+                    recognizers=chain,
+                    decoder=decoder,
+                    options=opening.options(settings),
+                    tally=tally,
+                    stop=stop,
+                )
+            )
+        if stop.is_set():
+            raise typer.Exit(INTERRUPTED)
+        _show(terminal, planned)
+        segments, credits = money.at_most(planned, settings.max_credits)
+        money.announce(terminal, services, segments, credits)
+        if not services:
+            terminal.note("no paid service is asked: a run costs nothing")
+
+
+def _show(terminal: Terminal, planned: list[PlannedFile]) -> None:
+    if terminal.as_json:
+        for file in planned:
+            terminal.data(asdict(file))
+        return
+    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("segments at most", justify="right")
+    table.add_column("credits at most", justify="right")
+    table.add_column("note", overflow="fold", ratio=2)
+    for file in planned[:SHOWN_FILES]:
+        table.add_row(
+            Text(printable(file.path)),
+            str(file.segments_at_most or ""),
+            f"{file.credits_at_most:,.0f}" if file.credits_at_most else "",
+            Text(printable(file.note)),
+        )
+    if len(planned) > SHOWN_FILES:
+        table.caption = f"the first {SHOWN_FILES} of {len(planned):,} files; --json prints them all"
+    terminal.out.print(table)

@@ -1,0 +1,36 @@
+"""The paths a command is given: folders, files, or `-` for a list on stdin."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from pipeline.cli.terminal import printable
+from pipeline.errors import UsageError
+
+
+def resolved(given: Sequence[str]) -> list[bytes]:
+    """The paths as the file system spells them. Raises UsageError for a typed one that does not exist.
+
+    A listed one that is gone by now is left to the run, which gives it a row of its own.
+    """
+    found: list[bytes] = []
+    for path in given:
+        if path == "-":
+            found += _listed()
+        elif os.path.lexists(path):
+            found.append(os.fsencode(path))
+        else:
+            raise UsageError(f"there is no file or folder {printable(path)}", hint="check the spelling")
+    if not found:
+        raise UsageError(
+            "the list on stdin holds no path", hint="for example: find . -name '*.mp3' | earmark identify -"
+        )
+    return found
+
+
+def _listed() -> list[bytes]:
+    """One path a line, or between NULs as `find -print0` writes them, for names that hold line breaks."""
+    text = sys.stdin.buffer.read()
+    return [path for path in text.split(b"\0" if b"\0" in text else b"\n") if path]

@@ -1,0 +1,44 @@
+"""What Ctrl-C means: once, finish what is in flight and report; twice, stop now."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+FINISHING = "finishing what is in flight; press again to stop now"
+INTERRUPTED = 130
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C, SIGTERM or SIGHUP sets, telling `announce`; the second one ends the process."""
+    stop = threading.Event()
+
+    def received(number: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            _leave_now()
+        stop.set()
+        # SIGHUP means that the terminal is gone: there is nobody to tell, and telling would fail.
+        if number != signal.SIGHUP:
+            announce(FINISHING)
+
+    before = {number: signal.signal(number, received) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_now() -> None:
+    # The ledger is safe at any moment, so nothing has to be wound up; only the cursor that progress hid comes back.
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+    os._exit(INTERRUPTED)

@@ -1,0 +1,77 @@
+"""What a run came to, in a few lines: found, not found, skipped and why, the cost, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.batch.tally import Counts
+from pipeline.cli.progress import duration
+from pipeline.cli.terminal import Terminal, printable
+from pipeline.model import FileStatus
+
+_SAID = {
+    FileStatus.FOUND: "found",
+    FileStatus.NOT_FOUND: "not found",
+    FileStatus.TOO_SHORT: "too short",
+    FileStatus.SILENT: "silent",
+    FileStatus.NO_AUDIO: "without sound",
+    FileStatus.UNREADABLE: "unreadable",
+    FileStatus.FAILED: "failed",
+    FileStatus.PENDING: "pending",
+}
+
+
+def result_line(counts: Counts, seconds: float) -> str:
+    """How many files, and what became of them."""
+    files = f"{counts.done:,} file{'' if counts.done == 1 else 's'}"
+    fates = [
+        f"{counts.by_status[status]:,} {said}" for status, said in _SAID.items() if counts.by_status[status]
+    ]
+    line = f"{files} in {duration(seconds)}"
+    if fates:
+        line += ": " + ", ".join(fates)
+    if counts.unchanged:
+        line += f" ({counts.unchanged:,} known from an earlier run)"
+    return line
+
+
+def cost_line(counts: Counts) -> str:
+    """What the run cost."""
+    if not counts.segments_sent:
+        line = "nothing was sent to a paid service"
+    else:
+        line = f"{counts.credits:,.0f} credits for {counts.segments_sent:,} segments sent"
+    if counts.segments_reused:
+        line += f"; {counts.segments_reused:,} were already paid for"
+    return line
+
+
+def next_lines(counts: Counts, *, paid: bool, written: Sequence[Path], exit_code: int) -> list[str]:
+    """What to do next; nothing where all is done."""
+    lines = []
+    if counts.by_status[FileStatus.PENDING] or exit_code in (4, 5, 6, 7, 130):
+        lines.append("the same command goes on where this one stopped")
+    if counts.by_status[FileStatus.NOT_FOUND] and not paid:
+        lines.append(
+            "not found means not in your catalogue: add more music to it (earmark catalogue add DIR), "
+            "or set AUDIOTAG_API_KEY to ask the AudioTag service about the rest"
+        )
+    if counts.by_status[FileStatus.FAILED] or counts.by_status[FileStatus.UNREADABLE]:
+        lines.append("earmark explain FILE says what went wrong with a file")
+    if counts.done and not written:
+        lines.append("earmark report --out music.xlsx writes the spreadsheet, asking nobody again")
+    return lines
+
+
+def show(
+    terminal: Terminal, counts: Counts, *, seconds: float, paid: bool, written: Sequence[Path], exit_code: int
+) -> None:
+    """Print the summary on stderr."""
+    terminal.note()
+    terminal.note(result_line(counts, seconds), style="bold")
+    terminal.note(f"cost    {cost_line(counts)}")
+    for path in written:
+        terminal.note(f"report  {printable(str(path))}")
+    for line in next_lines(counts, paid=paid, written=written, exit_code=exit_code):
+        terminal.note(f"next    {line}")

@@ -1,0 +1,72 @@
+"""The two streams: data goes to stdout, everything else to stderr; nothing a file is called can drive the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+PIPE_WIDTH = 160
+"""Columns of a table that goes into a pipe: nobody's window limits it, a person may still read it."""
+
+
+class _PatientConsole(Console):
+    """A console whose reader may leave early (`| head`) without ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _let_stdout_go()
+
+
+class Terminal:
+    """Where a command speaks. `quiet` silences progress and summaries, never data and errors."""
+
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self.quiet = quiet
+        self.as_json = as_json
+        self.out = _console(stderr=False)
+        self.err = _console(stderr=True)
+
+    def data(self, row: Mapping[str, Any]) -> None:
+        """One object, one line, on stdout. Bytes of names that are not UTF-8 come as lone `\\udcXX` escapes."""
+        try:
+            sys.stdout.write(json.dumps(row, separators=(", ", ": "), default=str) + "\n")
+        except BrokenPipeError:
+            _let_stdout_go()
+
+    def note(self, text: str = "", *, style: str = "") -> None:
+        """A line for the person watching, on stderr; not with -q."""
+        if not self.quiet:
+            self.err.print(text, style=style, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Hand over what is still buffered, here and not at exit, where a closed pipe would print a traceback."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _let_stdout_go()
+
+
+def printable(text: str) -> str:
+    """`text` in one line without control characters: a file name may hold line breaks and escape sequences."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode("ascii") for c in text
+    )
+
+
+def _console(*, stderr: bool) -> Console:
+    console = _PatientConsole(stderr=stderr, highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def _let_stdout_go() -> None:
+    # What is still in the buffer must go somewhere, or Python complains when it exits.
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
