@@ -1,20 +1,20 @@
 """Everything that can go wrong, drawn once. A class exists only where a caller does something different.
 
-    EarmarkError                     exit  what the caller does
-    ├── UsageError                     2   tells the user which setting to change
-    ├── MediaError                     –   writes one file's row (`status`), goes on with the next
-    ├── ServiceError                   5   the far service, in one of these ways:
-    │   ├── ServiceBusy                5   waits (`retry_after_s` if it said so), asks again
-    │   ├── ServiceUnreachable         5   nothing was sent: asks again, then stops the run
-    │   ├── UploadInDoubt              –   the upload may have been charged: written down, never blindly resent
-    │   ├── SegmentRefused             –   this audio will never be taken: the segment failed, the run goes on
-    │   ├── TokenLost                  –   the answer behind a token is gone: the segment failed, the run goes on
-    │   ├── BadReply                   –   not the protocol: kept in the ledger, never taken for "not found"
-    │   ├── KeyRefused                 4   stops the run
-    │   └── CreditsExhausted           7   stops sending; what was paid for is still collected
-    ├── CapReached                     6   stops sending: the user's own limit
-    ├── LedgerBusy                    11   another run holds the ledger: leaves
-    └── StorageError                   2   ledger, catalogue or report cannot be read or written: stops, says which
+EarmarkError                     exit  what the caller does
+├── UsageError                     2   tells the user which setting to change
+├── MediaError                     –   writes one file's row (`status`), goes on with the next
+├── ServiceError                   5   the far service, in one of these ways:
+│   ├── ServiceBusy                5   waits (`retry_after_s` if it said so), asks again
+│   ├── ServiceUnreachable         5   nothing was sent: asks again, then stops the run
+│   ├── UploadInDoubt              –   the upload may have been charged: written down, never blindly resent
+│   ├── SegmentRefused             –   this audio will never be taken: the segment failed, the run goes on
+│   ├── TokenLost                  –   the answer behind a token is gone: the segment failed, the run goes on
+│   ├── BadReply                   –   not the protocol: kept in the ledger, never taken for "not found"
+│   ├── KeyRefused                 4   stops the run
+│   └── CreditsExhausted           7   stops sending; what was paid for is still collected
+├── CapReached                     6   stops sending: the user's own limit
+├── LedgerBusy                    11   another run holds the ledger: leaves
+└── StorageError                   2   ledger, catalogue or report cannot be read or written: stops, says which
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def explain(
         evidence = ledger.evidence(path)
     if evidence is None:
         raise UsageError(
-            f"the ledger has no answer for {printable(file)}", hint="earmark identify FILE asks; then explain it"
+            f"the ledger has no answer for {printable(file)}", hint="earmark identify FILE asks first"
         )
     if as_json:
         _print_json(terminal, evidence)
@@ -119,7 +119,8 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
         candidates = Text("\n").join(_candidate(match) for match in asked.matches)
         status = asked.status.replace("_", " ") if asked.status else "no answer"
         span = f"{_clock(asked.segment.start_s)}-{_clock(asked.segment.end_s)}"
-        table.add_row(span, printable(asked.recognizer), status, candidates or Text(printable(asked.error)))
+        said = candidates or Text(printable(asked.error))
+        table.add_row(span, Text(printable(asked.recognizer)), status, said)
     return table
 
 

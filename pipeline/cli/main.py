@@ -15,7 +15,7 @@ from pipeline.errors import EarmarkError
 
 app = typer.Typer(
     name="earmark",
-    help="Point it at a folder of music; get a spreadsheet that says what every file really is, and what it cost.",
+    help="Point it at a folder of music: it says what every file really is, and what it cost to know.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -67,7 +67,7 @@ def plan(
     log.start(terminal, verbosity=verbose, folder=folder)
     tally = Tally()
     with (
-        opening.recognizers(settings, folder) as chain,
+        opening.recognizers(settings, folder, only_plan=True) as chain,
         Ledger.open(folder) as ledger,
         opening.decoder(settings) as decoder,
     ):
@@ -87,10 +87,15 @@ def plan(
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
         _show(terminal, planned)
-        segments, credits = money.at_most(planned, settings.max_credits)
-        money.announce(terminal, services, segments, credits)
+        segments, cost = money.at_most(planned, settings.max_credits)
+        keyed = [service for service in services if settings.key_for(opening.address(settings, service.name))]
+        money.announce(terminal, keyed, segments, cost)
         if not services:
             terminal.note("no paid service is asked: a run costs nothing")
+        elif not keyed:
+            terminal.note(
+                f"at most {cost:,.0f} credits (seconds of audio) in {segments:,} segments; no key is set"
+            )
 
 
 def _show(terminal: Terminal, planned: list[PlannedFile]) -> None:

@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; ma
 
 
 def sample(folder: Folder) -> None:
-    """Make the sample: public-domain melodies as tagged reference tracks, and messy copies of them to name."""
+    """Make the sample: public-domain melodies, tagged, and messy copies of them to name."""
     terminal = Terminal()
     make_sample(folder)
     terminal.note(f"sample music in {folder}")

@@ -25,7 +25,7 @@ _SAID = {
 def result_line(counts: Counts, seconds: float) -> str:
     """How many files, and what became of them."""
     files = f"{counts.done:,} file{'' if counts.done == 1 else 's'}"
-    fates = [f"{counts.by_status[status]:,} {said}" for status, said in _SAID.items() if counts.by_status[status]]
+    fates = [f"{number:,} {said}" for status, said in _SAID.items() if (number := counts.by_status[status])]
     line = f"{files} in {duration(seconds)}"
     if fates:
         line += ": " + ", ".join(fates)

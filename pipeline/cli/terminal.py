@@ -1,4 +1,4 @@
-"""The two streams: data goes to stdout, everything else to stderr; nothing a file is called can drive the terminal."""
+"""The two streams: data goes to stdout, everything else to stderr; no file name can drive the terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Terminal:
         self.err = _console(stderr=True)
 
     def data(self, row: Mapping[str, Any]) -> None:
-        """One object, one line, on stdout. Bytes of names that are not UTF-8 come as lone `\\udcXX` escapes."""
+        """One object, one line, on stdout. Bytes that are not UTF-8 come as lone `\\udcXX` escapes."""
         try:
             sys.stdout.write(json.dumps(row, separators=(", ", ": "), default=str) + "\n")
         except BrokenPipeError:
@@ -44,7 +44,7 @@ class Terminal:
             self.err.print(text, style=style, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Hand over what is still buffered, here and not at exit, where a closed pipe would print a traceback."""
+        """Hand over what is buffered, here and not at exit, where a closed pipe would print a traceback."""
         try:
             sys.stdout.flush()
         except BrokenPipeError:
@@ -52,8 +52,10 @@ class Terminal:
 
 
 def printable(text: str) -> str:
-    """`text` in one line without control characters: a file name may hold line breaks and escape sequences."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode("ascii") for c in text)
+    """`text` in one line, control characters spelt out: a file name may hold escape sequences."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _console(*, stderr: bool) -> Console:
