@@ -150,6 +150,18 @@ class Recognition:
     """The reply as it came, for the ledger."""
 
 
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One uninterrupted hearing of a track in a file or stream."""
+
+    start_s: float
+    end_s: float
+    track: Track
+    confidence: float
+    recognizer: str
+    raw_score: float | None = None
+
+
 class Recognizer(Protocol):
     """Whoever can name a probe. Batch, monitor and server are handed one; they never open one."""
 
@@ -170,6 +182,9 @@ class Recognizer(Protocol):
 
     def result(self, token: str) -> Recognition:
         """The answer behind a token: PENDING until it settles. Costs nothing."""
+
+    def still_names(self, track_id: str) -> bool:
+        """Whether an earlier answer that named this track can stand (the catalogue still holds it)."""
 
 
 @dataclass(frozen=True, slots=True)

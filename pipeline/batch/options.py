@@ -26,7 +26,7 @@ class Options:
     probes: int = 3
     """How many places of a file are tried, at most, before it counts as not found."""
     mix_after_s: float = 12 * 60.0
-    """A longer file is taken for a mix: the free catalogue hears all of it, a paid service a probe every `mix_every_s`."""
+    """A longer file is taken for a mix: the catalogue hears all of it, a paid service one probe every `mix_every_s`."""
     mix_every_s: float = 60.0
     max_credits: float | None = None
     """Seconds of audio this run may send to paid services; None: no limit."""
@@ -41,3 +41,11 @@ class Options:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     """Glob patterns on the shown path, or on the file's name where the pattern holds no slash."""
+
+    @property
+    def manner(self) -> str:
+        """The choices that an answer depends on, as the ledger keeps them: other choices, another answer."""
+        return (
+            f"{self.coverage} segment={self.segment_s:g} probes={self.probes} "
+            f"mix={self.mix_after_s:g}/{self.mix_every_s:g}"
+        )

@@ -1,0 +1,131 @@
+"""The ffmpeg command lines of this project, each compiled by ffmpeg-python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from pipeline.audio.formats import DEMUXERS
+from pipeline.model import RATE_HZ, Segment, Tags
+
+SLACK_S = 0.25
+"""Asked for beyond a segment's end, then cut off by sample count: some demuxers start up to 0.1 s early."""
+
+_INPUT = "earmark-input-{}"
+_OUTPUT = "earmark-output"
+
+_QUIET = ("-nostdin", "-hide_banner", "-v", "error")
+
+_CONFINED: dict[str, str] = {
+    # Only this one local file: no playlist and no reference inside a container may open another one.
+    "protocol_whitelist": "file,pipe",
+    "format_whitelist": ",".join(DEMUXERS),
+}
+
+_TO_PCM: dict[str, str | int] = {"sample_rates": RATE_HZ, "sample_fmts": "s16", "channel_layouts": "mono"}
+"""As one `aformat`: a single swr pass mixes, converts and resamples, the same as `-ac 1 -ar 8000`."""
+
+# Without flush_packets=0 ffmpeg writes to the pipe once a packet: 12-25 % of the processor time.
+_RAW: dict[str, str] = {"format": "s16le", "flush_packets": "0"}
+
+
+def spans(exe: str, path: str, segments: Sequence[Segment], *, one_channel: bool) -> list[bytes]:
+    """Decode several segments of one file, one after the other, to 8 kHz mono s16le on stdout.
+
+    `one_channel` takes the first channel instead of a mix of all.
+    """
+    pieces = []
+    for number, segment in enumerate(segments):
+        source = ffmpeg.input(
+            _INPUT.format(number),
+            ss=f"{segment.start_s:.6f}",
+            t=f"{segment.length_s + SLACK_S:.6f}",
+            **_decoding(),
+        )
+        pieces.append(_to_pcm(source, one_channel).filter("atrim", end_sample=samples_in(segment)))
+    joined = pieces[0] if len(pieces) == 1 else ffmpeg.concat(*pieces, v=0, a=1)
+    return _compiled(
+        exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=("-filter_complex_threads", "1")
+    )
+
+
+def whole(exe: str, path: str, *, start_s: float = 0.0, one_channel: bool) -> list[bytes]:
+    """Decode one file from `start_s` to its end to 8 kHz mono s16le on stdout."""
+    seek = {"ss": f"{start_s:.6f}"} if start_s else {}
+    joined = _to_pcm(ffmpeg.input(_INPUT.format(0), **seek, **_decoding()), one_channel)
+    return _compiled(
+        exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=("-filter_complex_threads", "1")
+    )
+
+
+def describe(exe: str, path: str) -> list[bytes]:
+    """Make ffmpeg say on stderr what it thinks a file is; it ends with an error, for want of an output."""
+    source = ffmpeg.input(_INPUT.format(0), **_CONFINED)
+    argv = ffmpeg.output(source, _OUTPUT).compile(cmd=[exe, "-nostdin", "-hide_banner"])
+    return _named(argv[:-1], path)
+
+
+def count(exe: str, path: str) -> list[bytes]:
+    """Demux the sound of one file to its end, reporting on stdout how far it got (`out_time_us=`)."""
+    source = ffmpeg.input(_INPUT.format(0), **_CONFINED, vn=None, sn=None, dn=None)
+    output = ffmpeg.output(source["a:0"], "pipe:2", format="null", codec="copy")
+    return _compiled(exe, output, path, before=("-nostats", "-progress", "pipe:1"))
+
+
+def encode(
+    exe: str, path: Path, *, rate_hz: int, channels: int, tags: Tags, options: Mapping[str, Any]
+) -> list[bytes]:
+    """Encode raw float samples from stdin to a file."""
+    source = ffmpeg.input("pipe:0", format="f32le", ar=rate_hz, ac=channels)
+    written = {"title": tags.title, "artist": tags.artist, "album": tags.album, "date": str(tags.year or "")}
+    metadata = {
+        f"metadata:g:{number}": f"{name}={value}"
+        for number, (name, value) in enumerate(written.items())
+        if value
+    }
+    # bitexact: the same samples give the same bytes, with no encoder version and no date inside.
+    output = ffmpeg.output(
+        source, _OUTPUT, **{"fflags": "+bitexact", "flags:a": "+bitexact", **metadata, **options}
+    ).overwrite_output()
+    argv = output.compile(cmd=[exe, "-hide_banner", "-v", "error"])
+    return _named(argv, str(path))
+
+
+def samples_in(segment: Segment) -> int:
+    return round(segment.length_s * RATE_HZ)
+
+
+def _decoding() -> dict[str, str | int | None]:
+    # One thread a file: files are decoded side by side, and ffmpeg's own threads cost more than they bring.
+    # Pictures, subtitles and data are not even demuxed (cover art is a video stream).
+    return {**_CONFINED, "threads": 1, "vn": None, "sn": None, "dn": None}
+
+
+def _to_pcm(source: Any, one_channel: bool) -> Any:
+    sound = source["a:0"]
+    if one_channel:
+        # `<` and not `=`, which ffmpeg-python would escape; with one term they mean the same.
+        sound = sound.filter("pan", "mono|c0<c0")
+    return sound.filter("aformat", **_TO_PCM)
+
+
+def _compiled(exe: str, output: Any, path: str, *, before: Sequence[str]) -> list[bytes]:
+    return _named(output.compile(cmd=[exe, *_QUIET, *before]), path)
+
+
+def _named(argv: Sequence[str], path: str) -> list[bytes]:
+    """Put the real name in: ffmpeg-python takes no names that are not UTF-8.
+
+    `file:` and an absolute path make `-x.mp3`, `http:x.mp3` and `concat:a|b.mp3` plain names.
+    """
+    name = named(path)
+    return [name if part.startswith(("earmark-input-", _OUTPUT)) else os.fsencode(part) for part in argv]
+
+
+def named(path: str) -> bytes:
+    """A path as ffmpeg is told it, and as it repeats it in its messages."""
+    return b"file:" + os.fsencode(os.path.abspath(path))  # noqa: PTH100 -- Path.absolute keeps `..`

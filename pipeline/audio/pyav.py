@@ -1,0 +1,182 @@
+"""Decoding with PyAV: seek, decode a little, resample. Only worker processes import this.
+
+Nothing here limits time or memory; the worker and its pool do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.audio import chatter, command
+from pipeline.audio.decoder import START, MediaInfo, believable
+from pipeline.audio.formats import DEMUXERS
+from pipeline.audio.silence import is_silent
+from pipeline.audio.tags import from_mapping
+from pipeline.model import RATE_HZ, Pcm, Segment
+
+PREROLL_S = 0.1
+"""Decoded before a segment and thrown away: mp3 frames lean on earlier ones, and the resampler settles."""
+
+_MICROSECONDS = 1_000_000
+
+
+def version() -> str:
+    """`PyAV 18.1`; what the main process asks to learn whether PyAV works at all."""
+    return "PyAV " + ".".join(av.__version__.split(".")[:2])
+
+
+def inspect(path: str) -> MediaInfo:
+    with _opened(path) as container:
+        entries: dict[str, str] = {}
+        for stream in container.streams.audio[:1]:
+            entries.update(stream.metadata)  # Ogg keeps its tags here
+        entries.update(container.metadata)
+        duration_s = believable(container.duration / _MICROSECONDS) if container.duration else None
+        return MediaInfo(duration_s, from_mapping(entries), bool(container.streams.audio))
+
+
+def measure(path: str) -> float:
+    with _opened(path) as container:
+        stream = _sound(container)
+        first, end, counted = None, 0, 0
+        for packet in _packets(container, stream):
+            duration = packet.duration or 0
+            counted += duration
+            if packet.pts is not None:
+                first = packet.pts if first is None else min(first, packet.pts)
+                end = max(end, packet.pts + duration)
+        # Ogg, WMA and Matroska leave some packets' durations out, raw streams may lack the timestamps.
+        length = counted if first is None else end - first
+        if length <= 0:
+            raise chatter.translated(b"", path)
+        return float(length * stream.time_base)
+
+
+def spans(path: str, segments: Sequence[Segment]) -> list[Pcm]:
+    with _opened(path) as container:
+        stream = _sound(container)
+        stream.codec_context.thread_count = 1
+        heard: list[Pcm] = []
+        flaws: list[str] = []
+        for segment in segments:
+            pcm = _span(container, stream, segment, flaws, one_channel=False)
+            if len(pcm) and is_silent(pcm) and stream.codec_context.channels > 1:
+                # Stereo whose sides are each other's opposite cancels out when mixed.
+                pcm = _span(container, stream, segment, flaws, one_channel=True)
+            heard.append(pcm)
+        # Nothing at all: a damaged file, or a header that promised too much?
+        heard_anything = not segments or any(len(pcm) for pcm in heard)
+        if not heard_anything and not len(_span(container, stream, START, flaws, one_channel=False)):
+            raise chatter.translated("\n".join(flaws[:1]).encode(), path)
+        return heard
+
+
+def _opened(path: str) -> Any:
+    options = {"protocol_whitelist": "file,pipe", "format_whitelist": ",".join(DEMUXERS)}
+    try:
+        return av.open(_name(path), metadata_errors="replace", options=options)
+    except av.error.ArgumentError:
+        # What av_open_input answers when the format is not on the list.
+        raise chatter.translated(b"Format not on whitelist", path) from None
+    except av.FFmpegError as error:
+        raise chatter.translated(str(error.strerror).encode(), path) from None
+
+
+def _name(path: str) -> str:
+    return command.named(path).decode("utf-8", "surrogateescape")
+
+
+def _sound(container: Any) -> Any:
+    if not container.streams.audio:
+        raise chatter.no_sound()
+    return container.streams.audio[0]
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Packets to the end of the file, or to the hole nothing comes after."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+
+
+def _frames(container: Any, stream: Any, flaws: list[str]) -> Iterator[Any]:
+    for packet in _packets(container, stream):
+        try:
+            yield from packet.decode()
+        except av.FFmpegError as error:
+            # One broken packet is one hole; what follows may be sound again.
+            flaws.append(str(error.strerror))
+
+
+def _span(container: Any, stream: Any, segment: Segment, flaws: list[str], *, one_channel: bool) -> Pcm:
+    wanted = command.samples_in(segment)
+    # As `ffmpeg -ss` counts: from the container's first timestamp.
+    origin_s = (container.start_time or 0) / _MICROSECONDS
+    begin_s = segment.start_s + origin_s
+    try:
+        container.seek(max(int((begin_s - PREROLL_S) * _MICROSECONDS), int(origin_s * _MICROSECONDS)))
+    except av.FFmpegError as error:
+        flaws.append(str(error.strerror))
+        return np.empty(0, np.int16)
+    resampler = _Resampler(one_channel)
+    surplus, have = 0, -1
+    for frame in _frames(container, stream, flaws):
+        at_s = frame.time
+        if have < 0:
+            if at_s is not None and at_s + frame.samples / frame.sample_rate <= begin_s - PREROLL_S:
+                continue
+            surplus = max(round((begin_s - at_s) * RATE_HZ), 0) if at_s is not None else 0
+            have = 0
+        have = resampler.push(frame)
+        if have >= surplus + wanted:
+            break
+    else:
+        resampler.finish()
+    return resampler.samples()[surplus : surplus + wanted].copy()
+
+
+class _Resampler:
+    """Frames in, 8 kHz mono samples out, through the same swr as ffmpeg's; survives a change of format."""
+
+    def __init__(self, one_channel: bool) -> None:
+        self._one_channel = one_channel
+        self._swr: Any = None
+        self._source: tuple[Any, ...] = ()
+        self._pieces: list[npt.NDArray[np.int16]] = []
+        self._count = 0
+
+    def push(self, frame: Any) -> int:
+        """Take a frame; return how many samples have come out so far."""
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if source != self._source:
+            self.finish()
+            layout = frame.layout.name if self._one_channel else "mono"
+            self._swr = av.AudioResampler(
+                "s16p" if self._one_channel else "s16", layout, RATE_HZ, frame_size=24_000
+            )
+            self._source = source
+        self._take(self._swr.resample(frame))
+        return self._count
+
+    def finish(self) -> None:
+        """Get out what is still inside."""
+        if self._swr is not None:
+            self._take(self._swr.resample(None))
+            self._swr = None
+
+    def _take(self, frames: list[Any]) -> None:
+        for frame in frames:
+            piece = frame.to_ndarray()[0]
+            self._pieces.append(piece)
+            self._count += len(piece)
+
+    def samples(self) -> Pcm:
+        return np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int16)

@@ -1,0 +1,219 @@
+"""Ask one recognizer about one piece of audio; a paid one at most once, whatever happens.
+
+    known answer? ──yes──► use it, free
+          │no
+    token waiting? ──yes─► collect it, free
+          │no
+    budget left? ──► intent on disk ──► upload ──► token on disk ──► poll ──► answer on disk
+
+An upload that may have been charged without giving an answer (in doubt, or its token lost) may be repeated once, in a
+later run or for another copy of the audio. After that the segment is given up: `MAX_PAYMENTS`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pipeline.batch.tally import Tally
+from pipeline.errors import (
+    BadReply,
+    CapReached,
+    EarmarkError,
+    SegmentRefused,
+    ServiceBusy,
+    ServiceUnreachable,
+    TokenLost,
+    UploadInDoubt,
+)
+from pipeline.ledger import Upload, Uploads, UploadState
+from pipeline.model import Probe, Recognition, Recognizer, Status
+from pipeline.retry import Clock, poll, retrying
+
+MAX_PAYMENTS = 2
+"""At most this often may one segment have cost money at one service."""
+
+PERHAPS_CHARGED = {UploadState.INTENDED, UploadState.IN_DOUBT, UploadState.SENT, UploadState.LOST}
+
+_log = logging.getLogger(__name__)
+
+
+class Unanswered(Exception):
+    """This segment has no answer, and the run goes on; the words say why."""
+
+
+class Stopped(Exception):
+    """The user asked to stop before this was sent."""
+
+
+class Budget:
+    """The seconds a run may still send; threads take from it before they spend."""
+
+    def __init__(self, limit_s: float | None) -> None:
+        self._limit_s = limit_s
+        self._taken_s = 0.0
+        self._lock = threading.Lock()
+
+    def take(self, seconds: float) -> None:
+        """Set these seconds aside. Raises CapReached when the limit does not allow them."""
+        with self._lock:
+            if self._limit_s is not None and self._taken_s + seconds > self._limit_s:
+                raise CapReached(
+                    f"the limit of {self._limit_s:g} credits is used up ({self._taken_s:g} spent)",
+                    hint="run the same command again with a higher --max-credits: it goes on where this one stopped",
+                )
+            self._taken_s += seconds
+
+    def give_back(self, seconds: float) -> None:
+        """These seconds were not spent after all."""
+        with self._lock:
+            self._taken_s -= seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How waiting is done: for a chance to send (ends when a stop is asked for), and for what is already paid."""
+
+    sending: Clock
+    collecting: Clock
+
+
+class Asker:
+    """Asks recognizers on behalf of one run. May be used from several threads."""
+
+    def __init__(
+        self,
+        uploads: Uploads,
+        run_id: int,
+        *,
+        budget: Budget,
+        patience: Patience,
+        stop: threading.Event,
+        tally: Tally,
+    ) -> None:
+        self._uploads = uploads
+        self._run_id = run_id
+        self._budget = budget
+        self._patience = patience
+        self._stop = stop
+        self._tally = tally
+        self._turns = _Turns()
+
+    def ask(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
+        """The settled answer to a probe. `file_id` is who the cost is written to.
+
+        Raises Unanswered when this segment gets none, Stopped when nothing more is to be sent, and the errors that end
+        a run (CapReached, KeyRefused, CreditsExhausted, ServiceUnreachable, ServiceBusy).
+        """
+        if not recognizer.paid:
+            return recognizer.identify(probe)
+        # Two copies of the same audio in one run: the second waits, and takes the answer of the first.
+        with self._turns.of(f"{recognizer.name} {probe.sha256}"):
+            return self._known(recognizer, probe) or self._buy(recognizer, probe, file_id)
+
+    def collect(self, recognizer: Recognizer, upload: Upload) -> Recognition:
+        """The answer to an upload whose token is known. Raises as `ask` does."""
+        self._tally.in_flight(+1)
+        try:
+            recognition = poll(recognizer.result, upload.token, clock=self._patience.collecting)
+        except TokenLost as error:
+            self._uploads.lost(upload.upload_id, error.message, error.raw)
+            raise Unanswered(f"charged, but the service gave no answer: {error.message}") from error
+        except BadReply as error:
+            # The token stays: the next run asks for it once more.
+            raise Unanswered(f"the service's answer could not be read: {error.message}") from error
+        finally:
+            self._tally.in_flight(-1)
+        self._uploads.answered(upload.upload_id, recognition)
+        return recognition
+
+    def _known(self, recognizer: Recognizer, probe: Probe) -> Recognition | None:
+        uploads = self._uploads.of_audio(probe.sha256, recognizer.name)
+        for upload in uploads:
+            if upload.recognition is not None:
+                self._tally.reused()
+                return upload.recognition
+            if upload.state is UploadState.REFUSED:
+                raise Unanswered(upload.error)
+        for upload in uploads:
+            if upload.state is UploadState.SENT:
+                return self.collect(recognizer, upload)
+        if sum(upload.state in PERHAPS_CHARGED for upload in uploads) >= MAX_PAYMENTS:
+            raise Unanswered(
+                f"perhaps charged {MAX_PAYMENTS} times without an answer, not sent again: {uploads[-1].error}"
+            )
+        return None
+
+    def _buy(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
+        cost_s = charged_seconds(probe.length_s)
+        self._budget.take(cost_s)
+        upload_id = 0
+
+        def send() -> Recognition:
+            nonlocal upload_id
+            if self._stop.is_set():
+                raise Stopped
+            upload_id = self._uploads.intend(self._run_id, file_id, recognizer.name, probe)
+            try:
+                return recognizer.identify(probe)
+            except (ServiceBusy, ServiceUnreachable) as error:
+                self._uploads.not_sent(upload_id, error.message)
+                raise
+
+        try:
+            recognition = retrying(send, clock=self._patience.sending)
+        except (UploadInDoubt, BadReply) as error:
+            # Perhaps charged: the seconds stay taken from the budget.
+            self._uploads.in_doubt(upload_id, error.message, error.raw)
+            raise Unanswered(f"perhaps charged, and no answer: {error.message}") from error
+        except SegmentRefused as error:
+            self._uploads.refused(upload_id, error.message, error.raw)
+            self._budget.give_back(cost_s)
+            raise Unanswered(error.message) from error
+        except EarmarkError as error:
+            self._uploads.not_sent(upload_id, error.message)
+            self._budget.give_back(cost_s)
+            raise
+        except Stopped:
+            self._budget.give_back(cost_s)
+            raise
+        charged_s = recognition.charged_s or cost_s
+        # The token is on disk before anybody waits for it: a kill from here on costs nothing.
+        self._uploads.sent(upload_id, recognition.token, charged_s)
+        self._tally.sent(charged_s)
+        if recognition.status is not Status.PENDING:
+            self._uploads.answered(upload_id, recognition)
+            return recognition
+        upload = Upload(
+            upload_id, probe.sha256, recognizer.name, UploadState.SENT, recognition.token, charged_s, None, ""
+        )
+        return self.collect(recognizer, upload)
+
+
+def charged_seconds(length_s: float) -> float:
+    """What a service charges for a segment of this length: every second begun."""
+    return float(math.ceil(round(length_s, 3)))
+
+
+class _Turns:
+    """One at a time for each key."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, key: str) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._taken)
+            self._taken.add(key)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken.remove(key)
+                self._changed.notify_all()

@@ -1,0 +1,318 @@
+"""A run: files flow from the walk through bounded queues to the ledger, and nothing waits for what it does not need.
+
+    walk ──► local threads: decode, cut, ask the free recognizers ──► ledger
+                      │ only what is left
+                      └──► paying threads: upload, wait, collect ──► ledger
+
+The walk is paced by the local queue, decoding by the paying queue, so memory stays the same from ten files to ten
+million. The ledger is written as each file ends; a run that is killed has lost what was in flight, and paid for nothing
+that the next run cannot collect.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from pipeline.audio import Decoder, cores
+from pipeline.batch.ask import Asker, Budget, Patience, Unanswered
+from pipeline.batch.convert import convert
+from pipeline.batch.identify import Desk, FileJob, Question
+from pipeline.batch.keep import keep_segments
+from pipeline.batch.options import Options
+from pipeline.batch.standing import stands
+from pipeline.batch.tally import Counts, Tally
+from pipeline.batch.walk import walk
+from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError
+from pipeline.ledger import Answer, KnownAnswer, Ledger, Upload
+from pipeline.model import FileStatus, Recognizer, SourceFile
+from pipeline.retry import SystemClock
+
+ADMITTED_AT_ONCE = 200
+"""Files looked up in the ledger by one transaction."""
+
+FAILED = {FileStatus.FAILED, FileStatus.UNREADABLE}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `stopped_by` is None when it did all it was asked to."""
+
+    run_id: int
+    exit_code: int
+    stopped_by: EarmarkError | None
+    interrupted: bool
+    counts: Counts
+    troubles: tuple[tuple[str, str], ...]
+    """Folders that could not be read, and why."""
+
+
+def identify(
+    roots: Sequence[bytes | str],
+    *,
+    ledger: Ledger,
+    recognizers: Sequence[Recognizer],
+    decoder: Decoder,
+    options: Options,
+    tally: Tally,
+    stop: threading.Event,
+) -> Outcome:
+    """Answer every file below `roots`, in the ledger; what stands from an earlier run is not asked again.
+
+    Setting `stop` ends the run early: what is in flight is collected, the rest stays pending. Errors that end all paid
+    asking (key, credits, caps, an unreachable service) are in the outcome; the free recognizers still answer the rest.
+    """
+    run = _Run(ledger, recognizers, decoder, options, tally, stop)
+    with run.working():
+        run.walk(roots)
+    return run.outcome()
+
+
+class _Run:
+    """The threads and queues of one run."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        recognizers: Sequence[Recognizer],
+        decoder: Decoder,
+        options: Options,
+        tally: Tally,
+        stop: threading.Event,
+    ) -> None:
+        self._ledger = ledger
+        self._recognizers = recognizers
+        self._decoder = decoder
+        self._options = options
+        self._tally = tally
+        self._stop = stop
+        self._manner = options.manner
+        self._run_id = ledger.begin_run(self._manner)
+        self._asker = Asker(
+            ledger.uploads,
+            self._run_id,
+            budget=Budget(options.max_credits),
+            patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
+            stop=stop,
+            tally=tally,
+        )
+        self._desk = Desk(recognizers, self._asker)
+        self._hear_all = any(not recognizer.paid for recognizer in recognizers)
+        workers = options.workers or cores() + 1
+        self._workers = workers
+        self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
+        self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
+        self._old_collected = threading.Event()
+        self._troubles: list[tuple[str, str]] = []
+        self._capped: CapReached | None = None
+        self._broken: BaseException | None = None
+
+    # ---- the threads
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """All threads, from before the walk until everything it put in is answered or pending."""
+        local = [threading.Thread(target=self._answer_files, name=f"local-{n}") for n in range(self._workers)]
+        paying = [threading.Thread(target=self._pay, name=f"paying-{n}") for n in range(self._options.jobs)]
+        collecting = threading.Thread(target=self._collect_old, name="collect")
+        threads = [*local, *paying, collecting]
+        self._ledger.uploads.doubt_interrupted()
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            # The local threads may still hand questions to the paying ones: these end last.
+            for _ in local:
+                self._local.put(None)
+            for thread in local:
+                thread.join()
+            for _ in paying:
+                self._paying.put(None)
+            for thread in threads:
+                thread.join()
+            self._end()
+
+    def _answer_files(self) -> None:
+        while (item := self._local.get()) is not None:
+            source, file_id = item
+            with self._guarded():
+                self._answer_file(source, file_id)
+
+    def _pay(self) -> None:
+        self._old_collected.wait()
+        while (question := self._paying.get()) is not None:
+            with self._guarded():
+                self._desk.carry_on(question, may_pay=True)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A bug or a full disk in one thread stops the run; the queues are still emptied, so that nobody hangs."""
+        try:
+            yield
+        except BaseException as error:
+            if self._broken is None:
+                self._broken = error
+            self._stop.set()
+
+    # ---- the stages
+
+    def walk(self, roots: Sequence[bytes | str]) -> None:
+        """Feed every file that needs an answer to the local threads, and write down those whose answer stands."""
+        counting = threading.Thread(target=self._count, args=(roots,), name="count", daemon=True)
+        counting.start()
+        taken = 0
+        for sources in in_batches(self._walk(roots, self._troubles), ADMITTED_AT_ONCE):
+            admitted = self._ledger.admit(sources)
+            kept, later = [], []
+            for source in sources:
+                file_id, known = admitted[source.path]
+                if known is not None and stands(
+                    known, source, manner=self._manner, recognizers=self._recognizers
+                ):
+                    kept.append((source, file_id, known))
+                elif self._options.max_files is not None and taken >= self._options.max_files:
+                    later.append((source, file_id))
+                else:
+                    taken += 1
+                    self._local.put((source, file_id))
+                if self._stop.is_set():
+                    break
+            self._keep(kept)
+            if later:
+                self._capped = self._capped or CapReached(
+                    f"the limit of {self._options.max_files} files is reached",
+                    hint="run the same command again: it goes on where this one stopped",
+                )
+                self._postpone(later, self._capped.message)
+            if self._stop.is_set():
+                return
+
+    def _walk(self, roots: Sequence[bytes | str], troubles: list[tuple[str, str]]) -> Iterator[SourceFile]:
+        return walk(
+            roots,
+            include=self._options.include,
+            exclude=self._options.exclude,
+            on_trouble=lambda path, message: troubles.append((path, message)),
+        )
+
+    def _count(self, roots: Sequence[bytes | str]) -> None:
+        total = 0
+        for _ in self._walk(roots, []):
+            total += 1
+            if self._stop.is_set():
+                return
+        self._tally.counted(total)
+
+    def _collect_old(self) -> None:
+        """Answers that were paid for by a run that was cut short come before anything new is sent."""
+        with self._guarded(), ThreadPoolExecutor(self._options.jobs, thread_name_prefix="collect") as pool:
+            for recognizer in self._recognizers:
+                waiting = self._ledger.uploads.waiting(recognizer.name) if recognizer.paid else []
+                list(pool.map(partial(self._collect, recognizer), waiting))
+        self._old_collected.set()
+
+    def _collect(self, recognizer: Recognizer, upload: Upload) -> None:
+        try:
+            self._asker.collect(recognizer, upload)
+        except (Unanswered, ServiceError) as error:
+            _log.info(
+                "An answer of an earlier run could not be collected: upload_id=%d error=%s",
+                upload.upload_id,
+                error,
+            )
+
+    def _answer_file(self, source: SourceFile, file_id: int) -> None:
+        if self._stop.is_set():
+            return self._postpone([(source, file_id)], "the run was interrupted")
+        if self._desk.stopped_by is not None and not self._hear_all:
+            return self._postpone([(source, file_id)], self._desk.stopped_by.message)
+        try:
+            converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
+        except MediaError as error:
+            return self._record(source, file_id, Answer(status=error.status, error=str(error)))
+        job = FileJob(source, file_id, converted, self._finish)
+        try:
+            questions = (
+                [list(converted.pieces)] if converted.one_by_one else ([piece] for piece in converted.pieces)
+            )
+            for pieces in questions:
+                if pieces:
+                    keep_segments(pieces, source, self._options.keep_segments)
+                    job.opened()
+                    question = Question(job, pieces)
+                    if not self._desk.carry_on(question, may_pay=False):
+                        self._paying.put(question)
+                if self._stop.is_set():
+                    job.not_asked("the run was interrupted")
+                    break
+        except MediaError as error:
+            job.broken = error
+        job.closed()
+        return None
+
+    def _finish(self, job: FileJob) -> None:
+        self._record(job.source, job.file_id, job.answer())
+
+    # ---- the ledger
+
+    def _record(self, source: SourceFile, file_id: int, answer: Answer) -> None:
+        self._ledger.record(self._run_id, [(source, file_id, answer)], manner=self._manner)
+        self._tally.file_done(answer.status)
+
+    def _postpone(self, later: Iterable[tuple[SourceFile, int]], why: str) -> None:
+        pending = [
+            (source, file_id, Answer(status=FileStatus.PENDING, error=why)) for source, file_id in later
+        ]
+        self._ledger.record(self._run_id, pending, manner=self._manner)
+        for _ in pending:
+            self._tally.file_done(FileStatus.PENDING)
+
+    def _keep(self, kept: Sequence[tuple[SourceFile, int, KnownAnswer]]) -> None:
+        self._ledger.keep(
+            self._run_id, [(source, file_id, known.answer_id) for source, file_id, known in kept]
+        )
+        for _, _, known in kept:
+            self._tally.file_done(known.status, unchanged=True)
+
+    def _end(self) -> None:
+        stopped_by = self._stopped_by()
+        ended = "interrupted" if self._stop.is_set() else stopped_by.message if stopped_by else "done"
+        self._ledger.end_run(self._run_id, ended)
+
+    def _stopped_by(self) -> EarmarkError | None:
+        return self._desk.stopped_by or self._capped
+
+    def outcome(self) -> Outcome:
+        """How it ended. Raises what broke the run: a bug, or a full disk."""
+        if self._broken is not None:
+            raise self._broken
+        counts = self._tally.now()
+        stopped_by = self._stopped_by()
+        interrupted = self._stop.is_set()
+        if interrupted:
+            exit_code = 130
+        elif stopped_by is not None:
+            exit_code = stopped_by.exit_code
+        else:
+            exit_code = 3 if self._troubles or any(counts.by_status[status] for status in FAILED) else 0
+        return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
+
+
+def in_batches(sources: Iterable[SourceFile], size: int) -> Iterator[list[SourceFile]]:
+    """The sources in lists of at most `size`, in their order, as a stream."""
+    remaining = iter(sources)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -1,0 +1,74 @@
+"""The passes for music played too fast, too slow, too high or too low: what the plain pass refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from pipeline.engine.query import Query
+from pipeline.engine.search import Bend, Candidate, Part, best_of_each_track, places, scored
+from pipeline.engine.spectrum import BINS_PER_OCTAVE
+from pipeline.engine.verify import align
+from pipeline.engine.vote import Ballot
+
+SPEED_BINS: Final = 5
+TEMPO_STEP: Final = 0.025
+TEMPO_STEPS: Final = 5
+PITCH_BINS: Final = 6
+BENDS: Final = (
+    *(Bend(2.0 ** (-b / BINS_PER_OCTAVE), b) for b in range(-SPEED_BINS, SPEED_BINS + 1) if b),
+    *(Bend(1 + TEMPO_STEP * step, 0) for step in range(-TEMPO_STEPS, TEMPO_STEPS + 1) if step),
+    *(Bend(1.0, b) for b in range(-PITCH_BINS, PITCH_BINS + 1) if b),
+)
+"""Speed within 10 % (turntables, films, disguised uploads), tempo within 12.5 % (DJs), pitch within two semitones."""
+
+PLACES: Final = 16
+KEPT: Final = 3
+"""Places and tracks taken from every bend."""
+REFINED: Final = 12
+"""Tracks, of all bends together, whose tempo and pitch are then looked for between the steps."""
+
+_TEMPO_AROUND: Final = np.array([0.99, 0.995, 1.0, 1.005, 1.01])
+_SHIFT_AROUND: Final = np.array([-1, 0, 1])
+
+
+def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
+    """The tracks that fit the probe at another tempo or pitch, most likely first."""
+    ballots = [Ballot.for_frames(part.shard.frames) for part in parts]
+    found = []
+    for bend in BENDS:
+        keys, frames = query.bent_landmarks(bend.tempo, bend.shift)
+        fits = [
+            candidate
+            for part, ballot in zip(parts, ballots, strict=True)
+            for candidate in places(query, part, keys, frames, ballot, bend, PLACES)
+        ]
+        found += best_of_each_track(fits)[:KEPT]
+    best = best_of_each_track(found)[:REFINED]
+    return scored(query, [_refined(query, candidate) for candidate in best], "bent")
+
+
+def _refined(query: Query, candidate: Candidate) -> Candidate:
+    """The same candidate at the tempo (within 1 %) and pitch (within a bin) at which it fits best."""
+    tempo, shift = (
+        grid.ravel() for grid in np.meshgrid(candidate.tempo * _TEMPO_AROUND, candidate.shift + _SHIFT_AROUND)
+    )
+    fit = align(
+        query.z_map,
+        candidate.part.shard.peaks,
+        np.full(len(tempo), candidate.frame, np.int64),
+        tempo.astype(np.float32),
+        shift.astype(np.int32),
+    )
+    best = int(np.argmax(fit.z))
+    return Candidate(
+        candidate.part,
+        candidate.number,
+        int(fit.frame[best]),
+        float(tempo[best]),
+        int(shift[best]),
+        candidate.votes,
+        float(fit.z[best]),
+    )

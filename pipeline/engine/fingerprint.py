@@ -1,0 +1,112 @@
+"""A whole recording to its fingerprint, as a stream: what a catalogue stores of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.engine.landmarks import Frames, Keys, landmarks
+from pipeline.engine.peaks import AROUND_FRAMES, BLOCK, Peaks, find_peaks, salience
+from pipeline.engine.spectrum import HOP, WINDOW, Level, log_spectrum
+from pipeline.model import RATE_HZ, Pcm
+
+STORED_PER_BLOCK: Final = 64
+"""Peaks kept for verification: the matched filter gains from every one."""
+TIED_PER_BLOCK: Final = 24
+FAN_OUT: Final = 5
+"""Peaks that become landmarks, and pairs for each of them: about 116 postings a second."""
+
+CHUNK: Final = 32 * BLOCK
+"""Frames (33 s) worked on at a time: what bounds the memory of a fingerprint, whatever the recording's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A recording as the catalogue keeps it; frames count from its start. About 4.5 MB an hour."""
+
+    samples: int
+    sha256: str
+    """Of the PCM, int16 little-endian: the recording's name for `already there`."""
+    frames: int
+    peak_frame: Frames
+    """In order of time, [peaks]."""
+    peak_bin: npt.NDArray[np.uint8]
+    keys: Keys
+    key_frame: Frames
+    """The first peak's frame of each landmark: [landmarks]."""
+
+    @property
+    def duration_s(self) -> float:
+        return self.samples / RATE_HZ
+
+
+def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
+    """Fingerprint 8 kHz mono int16 samples given in blocks of any size; the cuts between blocks change nothing."""
+    digest, samples = hashlib.sha256(), 0
+
+    def counted() -> Iterator[Pcm]:
+        nonlocal samples
+        for block in blocks:
+            digest.update(block.astype("<i2", copy=False).tobytes())
+            samples += len(block)
+            yield block
+
+    none = Peaks(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+    parts, frames = [none], 0
+    for part, frames in _peaks_by_chunk(counted()):  # noqa: B007 - the last count is the recording's
+        parts.append(part)
+    peaks = Peaks(
+        np.concatenate([part.frame for part in parts]),
+        np.concatenate([part.bin for part in parts]),
+        np.concatenate([part.salience for part in parts]),
+    )
+    keys, key_frame = landmarks(peaks.strongest(TIED_PER_BLOCK), FAN_OUT)
+    stored = peaks.strongest(STORED_PER_BLOCK)
+    return Fingerprint(
+        samples, digest.hexdigest(), frames, stored.frame, stored.bin.astype(np.uint8), keys, key_frame
+    )
+
+
+def _peaks_by_chunk(blocks: Iterable[Pcm]) -> Iterator[tuple[Peaks, int]]:
+    """The peaks of each CHUNK of frames, and how many frames there were up to its end."""
+    held: Level | None = None  # a chunk, after the last AROUND_FRAMES of the one before it
+    done = 0
+    for level in _levels(blocks):
+        if held is not None:
+            yield _chunk_peaks(held, level, done), done + CHUNK
+            done += CHUNK
+            level = np.concatenate([held[-AROUND_FRAMES:], level])
+        held = level
+    if held is not None:
+        yield _chunk_peaks(held, held[:0], done), done + len(held) - min(AROUND_FRAMES, done)
+
+
+def _chunk_peaks(level: Level, following: Level, done: int) -> Peaks:
+    context = min(AROUND_FRAMES, done)
+    seen = np.concatenate([level, following[:AROUND_FRAMES]])
+    found = find_peaks(seen, salience(seen), context, len(level), STORED_PER_BLOCK)
+    return Peaks(found.frame + (done - context), found.bin, found.salience)
+
+
+def _levels(blocks: Iterable[Pcm]) -> Iterator[Level]:
+    """The spectrogram in pieces of CHUNK frames, the last one shorter and never empty."""
+    waiting: list[Pcm] = []
+    held = 0
+    needed = (CHUNK - 1) * HOP + WINDOW
+    for block in blocks:
+        waiting.append(block)
+        held += len(block)
+        if held < needed:
+            continue
+        pcm = np.concatenate(waiting)
+        while len(pcm) >= needed:
+            yield log_spectrum(pcm[:needed])
+            pcm = pcm[CHUNK * HOP :]
+        waiting, held = [pcm], len(pcm)
+    if held >= WINDOW:
+        yield log_spectrum(np.concatenate(waiting))

@@ -1,0 +1,151 @@
+"""Candidates to answers: what is certain enough to be said, where it is heard, and which names mean one recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.engine.bent import search_bent
+from pipeline.engine.query import Query, make_query
+from pipeline.engine.search import Candidate, Part, search_plain
+from pipeline.engine.spectrum import BINS, BINS_PER_OCTAVE, FRAME_S, WINDOW
+from pipeline.engine.tracks import KnownTrack
+from pipeline.model import RATE_HZ, Pcm
+
+ACCEPT_LOG_ODDS: Final = 3.0
+"""Below these odds (20 to 1) nothing is said: bench/train_score.py shows what it costs and what it keeps out."""
+
+SPAN_FRAMES: Final = 47
+SPAN_Z: Final = 2.0
+"""A track is heard where the z score of 1.5 s around stays above this, more or less: the run with the largest sum."""
+
+SAME_Z_SHARE: Final = 0.6
+SAME_PEAKS_SHARE: Final = 0.4
+SAME_SPAN_SHARE: Final = 0.5
+"""Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks (chance: 0.15)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A track heard in a probe."""
+
+    track: KnownTrack
+    confidence: float
+    """The probability that this recording is heard; log_odds is its logit."""
+    log_odds: float
+    track_start_s: float
+    """The position in the track at the start of the probe; negative when the track starts later."""
+    start_s: float
+    end_s: float
+    """Where in the probe the track is heard."""
+    tempo: float
+    pitch: float
+    """How many times as fast, and as high, the probe is: both 1.04 for a recording played 4 % too fast."""
+    also: tuple[KnownTrack, ...] = ()
+    """Other tracks of the catalogue that are the same recording."""
+    z: float = 0.0
+    votes: int = 0
+
+    @property
+    def track_id(self) -> str:
+        return self.track.track_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    candidate: Candidate
+    at: npt.NDArray[np.int32]
+    bins: npt.NDArray[np.int32]
+    span: tuple[int, int]
+
+
+def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
+    """The tracks certain to be heard in 8 kHz samples, likeliest first, one hit for each recording."""
+    query = make_query(pcm)
+    if query is None:
+        return []
+    found = search_plain(query, parts)
+    if not any(map(_certain, found)):
+        found = search_bent(query, parts)
+    if not any(map(_certain, found)):
+        return []
+    groups: list[list[_Heard]] = []
+    for heard in (_heard(query, candidate) for candidate in found):
+        group = next((group for group in groups if _same_recording(query, group[0], heard)), None)
+        if group is not None:
+            group.append(heard)
+        elif _certain(heard.candidate):
+            groups.append([heard])
+    return [_hit(query, len(pcm), group) for group in groups]
+
+
+def find_candidates(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
+    """The likeliest tracks of all passes, certain or not, each on its own."""
+    query = make_query(pcm)
+    if query is None:
+        return []
+    found = search_plain(query, parts)
+    if not any(map(_certain, found)):
+        found = sorted([*found, *search_bent(query, parts)], key=lambda candidate: -candidate.log_odds)
+    return [_hit(query, len(pcm), [_heard(query, candidate)]) for candidate in found]
+
+
+def _certain(candidate: Candidate) -> bool:
+    return candidate.log_odds >= ACCEPT_LOG_ODDS
+
+
+def _heard(query: Query, candidate: Candidate) -> _Heard:
+    at, bins = candidate.heard_peaks(query)
+    return _Heard(candidate, at, bins, heard_span(query, at, bins))
+
+
+def heard_span(query: Query, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32]) -> tuple[int, int]:
+    """First and last frame of the probe where peaks [peaks] fit its map."""
+    total = np.bincount(at, weights=query.z_map[at, bins], minlength=query.frames)
+    count = np.bincount(at, minlength=query.frames)
+    around = np.ones(SPAN_FRAMES)
+    near = np.convolve(total, around)[SPAN_FRAMES // 2 :][: query.frames]
+    peaks = np.convolve(count, around)[SPAN_FRAMES // 2 :][: query.frames]
+    sums = np.cumsum(np.append(0.0, near / np.sqrt(np.maximum(peaks, 1)) - SPAN_Z))
+    lowest = np.minimum.accumulate(sums[:-1])
+    last = int(np.argmax(sums[1:] - lowest))
+    return int(np.argmin(sums[: last + 1])), last
+
+
+def _same_recording(query: Query, best: _Heard, other: _Heard) -> bool:
+    if other.candidate.z < SAME_Z_SHARE * best.candidate.z:
+        return False
+    overlap = min(best.span[1], other.span[1]) - max(best.span[0], other.span[0])
+    if overlap < SAME_SPAN_SHARE * (best.span[1] - best.span[0]):
+        return False
+    near = np.zeros((query.frames + 2, BINS + 2), np.bool_)
+    for frames in range(3):
+        for bins in range(3):
+            near[best.at + frames, best.bins + bins] = True
+    return float(near[other.at + 1, other.bins + 1].mean()) >= SAME_PEAKS_SHARE
+
+
+def _hit(query: Query, samples: int, group: list[_Heard]) -> Hit:
+    """The hit of the group's best fit, which is not always its likeliest; the others are its other names."""
+    best = max(group, key=lambda heard: heard.candidate.z)
+    candidate = best.candidate
+    log_odds = max(heard.candidate.log_odds for heard in group)
+    first, last = best.span
+    middle_s = WINDOW / 2 / RATE_HZ
+    return Hit(
+        track=candidate.track,
+        confidence=float(1 / (1 + np.exp(-log_odds))),
+        log_odds=log_odds,
+        track_start_s=candidate.track_frame * FRAME_S,
+        start_s=0.0 if first == 0 else first * FRAME_S + middle_s,
+        end_s=samples / RATE_HZ if last == query.frames - 1 else last * FRAME_S + middle_s,
+        tempo=candidate.tempo,
+        pitch=2.0 ** (-candidate.shift / BINS_PER_OCTAVE),
+        also=tuple(heard.candidate.track for heard in group if heard is not best),
+        z=candidate.z,
+        votes=candidate.votes,
+    )

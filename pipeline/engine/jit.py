@@ -1,0 +1,27 @@
+"""The one way this package compiles a loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+log = logging.getLogger(__name__)
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(loop: Loop) -> Loop:
+    """Compile a loop over arrays at its first call, without the interpreter's lock, and keep the machine code.
+
+    Numba keeps the code beside the source file or, failing that, in the user's cache folder; with neither writable
+    every process compiles again. It notices a change of the loop's own file only: a compiled loop takes constants
+    of other files as arguments, never as globals.
+    """
+    try:
+        return cast(Loop, numba.njit(cache=True, nogil=True)(loop))
+    except RuntimeError as error:
+        log.warning("compiled code cannot be kept loop=%s reason=%s", loop.__name__, error)
+        return cast(Loop, numba.njit(nogil=True)(loop))

@@ -1,0 +1,65 @@
+"""A probe, made ready to be looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from pipeline.engine.landmarks import Frames, Keys, louder_side, probing_landmarks
+from pipeline.engine.peaks import Peaks, find_peaks, salience
+from pipeline.engine.spectrum import BINS, Level, log_spectrum
+from pipeline.engine.verify import likelihood_map
+from pipeline.model import MAX_SEGMENT_S, RATE_HZ, Pcm
+
+PEAKS_PER_BLOCK: Final = 40
+FAN_OUT: Final = 24
+"""A probe ties more than a track does: what noise added is outvoted, what noise hid is found by another pair."""
+
+BENT_PEAKS_PER_BLOCK: Final = 24
+BENT_FAN_OUT: Final = 12
+"""For the passes at another tempo or pitch, of which there are many."""
+
+MIN_FRAMES: Final = 32
+"""1.3 s: with less there is nothing to be sure of."""
+MIN_PEAKS: Final = 16
+"""Silence and steady tones have fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A probe's map for verification [frames, BINS], and its peaks with the louder side of each."""
+
+    z_map: Level
+    level: Level
+    peaks: Peaks
+
+    @property
+    def frames(self) -> int:
+        return len(self.z_map)
+
+    def landmarks(self) -> tuple[Keys, Frames]:
+        """Keys to look up and the frame of the probe each begins at, as the probe was heard."""
+        return probing_landmarks(self.peaks, louder_side(self.level, self.peaks), FAN_OUT)
+
+    def bent_landmarks(self, tempo: float, shift: int) -> tuple[Keys, Frames]:
+        """The same as if the probe ran `tempo` times slower and sounded `shift` bins higher; in the track's frames."""
+        peaks = self.peaks.strongest(BENT_PEAKS_PER_BLOCK)
+        moved = peaks.bin + np.int32(shift)
+        inside = (moved >= 0) & (moved < BINS)
+        frame = np.rint(peaks.frame[inside] * tempo).astype(np.int32)
+        bent = Peaks(frame, moved[inside], peaks.salience[inside])
+        return probing_landmarks(bent, louder_side(self.level, peaks)[inside], BENT_FAN_OUT)
+
+
+def make_query(pcm: Pcm) -> Query | None:
+    """The query for 8 kHz mono samples (of which the first 30 s are heard), or None where nothing could be found."""
+    level = log_spectrum(pcm[: int(MAX_SEGMENT_S * RATE_HZ)])
+    if len(level) < MIN_FRAMES:
+        return None
+    standing_out = salience(level)
+    peaks = find_peaks(level, standing_out, 0, len(level), PEAKS_PER_BLOCK).strongest(PEAKS_PER_BLOCK)
+    if len(peaks.frame) < MIN_PEAKS:
+        return None
+    return Query(likelihood_map(level, standing_out), level, peaks)

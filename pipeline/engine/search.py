@@ -1,0 +1,133 @@
+"""Look for a probe in shards: vote, verify, score; and if that fails, at other tempi and pitches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.engine.query import Query
+from pipeline.engine.score import Vector, features, model
+from pipeline.engine.shard import Shard
+from pipeline.engine.spectrum import BINS
+from pipeline.engine.tracks import KnownTrack
+from pipeline.engine.verify import align, peaks_under
+from pipeline.engine.vote import Ballot, vote
+
+PLACES: Final = 100
+"""Places that voting hands to verification."""
+SCORED: Final = 8
+"""Tracks that verification hands to scoring."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A shard with what no longer counts in it."""
+
+    shard: Shard
+    removed: npt.NDArray[np.bool_]
+    """By number of the track in the shard."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A track at the place where it fits the probe best."""
+
+    part: Part
+    number: int
+    """Of the track in its shard."""
+    frame: int
+    """Of the shard, at which the probe begins."""
+    tempo: float
+    shift: int
+    votes: int
+    z: float
+    log_odds: float = float("-inf")
+
+    @property
+    def track(self) -> KnownTrack:
+        return self.part.shard.tracks[self.number].track
+
+    @property
+    def track_frame(self) -> int:
+        """The track's own frame at which the probe begins; negative if the probe begins first."""
+        return self.frame - self.part.shard.tracks[self.number].first_frame
+
+    def heard_peaks(self, query: Query) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The track's peaks in the frames and bins of the probe: both [peaks]."""
+        return peaks_under(self.part.shard.peaks, self.frame, query.frames, self.tempo, self.shift, BINS)
+
+    def features(self, query: Query) -> Vector:
+        """What the score is made of: [FEATURES]."""
+        return features(query.z_map, *self.heard_peaks(query), self.votes)
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """A way a recording may have been changed: played `tempo` times as fast, sounding `shift` bins lower."""
+
+    tempo: float = 1.0
+    shift: int = 0
+
+
+def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
+    """The tracks that fit the probe as it is, most likely first: SCORED of them at most."""
+    keys, frames = query.landmarks()
+    found = [
+        candidate
+        for part in parts
+        for candidate in places(
+            query, part, keys, frames, Ballot.for_frames(part.shard.frames), Bend(), PLACES
+        )
+    ]
+    return scored(query, best_of_each_track(found)[:SCORED], "plain")
+
+
+def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """One candidate a track, by falling z."""
+    best: dict[tuple[str, int], Candidate] = {}
+    for candidate in candidates:
+        key = (candidate.part.shard.name, candidate.number)
+        if key not in best or candidate.z > best[key].z:
+            best[key] = candidate
+    return sorted(best.values(), key=lambda candidate: -candidate.z)
+
+
+def scored(query: Query, candidates: Iterable[Candidate], name: str) -> list[Candidate]:
+    """The candidates with their log-odds under the model of that name, most likely first."""
+    judged = [
+        Candidate(
+            c.part, c.number, c.frame, c.tempo, c.shift, c.votes, c.z, model(name).log_odds(c.features(query))
+        )
+        for c in candidates
+    ]
+    return sorted(judged, key=lambda candidate: -candidate.log_odds)
+
+
+def places(
+    query: Query,
+    part: Part,
+    keys: npt.NDArray[np.uint32],
+    frames: npt.NDArray[np.int32],
+    ballot: Ballot,
+    bend: Bend,
+    most: int,
+) -> list[Candidate]:
+    """The verified places of one shard, one a track."""
+    shard = part.shard
+    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
+    number = shard.owners(voted.frame)
+    alive = ~part.removed[number]
+    frame, number, votes = voted.frame[alive], number[alive], voted.votes[alive]
+    # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
+    tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
+    fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
+    return best_of_each_track(
+        Candidate(
+            part, int(number[i]), int(fit.frame[i]), bend.tempo, bend.shift, int(votes[i]), float(fit.z[i])
+        )
+        for i in range(len(frame))
+    )

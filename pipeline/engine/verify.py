@@ -1,0 +1,137 @@
+"""Candidate places to evidence: a matched filter that asks whether the track's peaks are loud in the probe.
+
+It reads the probe's spectrogram, not its peaks, so no peak need survive noise, codec or room to count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.engine.jit import compiled
+from pipeline.engine.peaks import BLOCK
+from pipeline.engine.spectrum import Level
+
+CLIP_LOW: Final = -2.0
+CLIP_HIGH: Final = 3.0
+"""Standard deviations beyond which one cell of the map says nothing more."""
+
+QUIET_SHARE: Final = 0.2
+"""The noise of a bin is the level that a fifth of its frames stay under."""
+ABOVE_NOISE: Final = 2.0
+"""6 dB over the noise a cell counts by half, further up in full."""
+
+MAX_FRAMES_OFF: Final = 6
+"""How far around a place the best offset is looked for: the two cells that voted, and their rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPeaks:
+    """The peaks of a shard, by block of BLOCK frames: block b's are `first[b]` to before `first[b + 1]`."""
+
+    first: npt.NDArray[np.uint32]
+    frame_in_block: npt.NDArray[np.uint8]
+    bin: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """How well places fit; all arrays [places]. `z` is a standard normal score if nothing fits."""
+
+    z: npt.NDArray[np.float32]
+    frame: npt.NDArray[np.int64]
+    peaks: npt.NDArray[np.int32]
+
+
+def likelihood_map(level: Level, standing_out: Level) -> Level:
+    """How strongly each cell of a probe speaks for a peak there: [frames, bins], mean 0 and variance 1."""
+    z: Level = standing_out - standing_out.mean(axis=0)
+    z -= z.mean(axis=1, keepdims=True)
+    z /= z.std(axis=0) + np.float32(1e-6)
+    np.clip(z, CLIP_LOW, CLIP_HIGH, out=z)
+    quiet = int(QUIET_SHARE * (len(level) - 1))
+    noise = np.partition(level, quiet, axis=0)[quiet]
+    z /= 1 + np.exp(np.clip(noise + np.float32(ABOVE_NOISE) - level, -30, 30))
+    z -= z.mean()
+    z /= z.std() + np.float32(1e-6)
+    return z
+
+
+def align(
+    z_map: Level,
+    peaks: StoredPeaks,
+    frame: npt.NDArray[np.int64],
+    tempo: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.int32],
+) -> Alignment:
+    """The best offset within MAX_FRAMES_OFF of each place, and its evidence.
+
+    `tempo` is how much faster the probe runs than the track, `shift` how many bins lower it sounds; both [places].
+    """
+    best = Alignment(
+        np.empty(len(frame), np.float32), np.empty(len(frame), np.int64), np.empty(len(frame), np.int32)
+    )
+    _align(
+        z_map, peaks.first, peaks.frame_in_block, peaks.bin, frame, tempo, shift, BLOCK, MAX_FRAMES_OFF,
+        best.z, best.frame, best.peaks,
+    )  # fmt: skip
+    return best
+
+
+def peaks_under(
+    peaks: StoredPeaks, frame: int, frames: int, tempo: float, shift: int, bins: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The track's peaks that should be heard in a probe starting at `frame`, in the probe's own frames and bins."""
+    first_block = max(frame // BLOCK, 0)
+    last_block = min((frame + int(frames * tempo)) // BLOCK + 1, len(peaks.first) - 1)
+    if last_block <= first_block:
+        return np.empty(0, np.int32), np.empty(0, np.int32)
+    bounds = peaks.first[first_block : last_block + 1].astype(np.int64)
+    block = np.repeat(np.arange(first_block, last_block), np.diff(bounds))
+    span = slice(int(bounds[0]), int(bounds[-1]))
+    at = np.rint((block * BLOCK + peaks.frame_in_block[span] - frame) / tempo).astype(np.int32)
+    bin_heard = peaks.bin[span].astype(np.int32) - shift
+    heard = (at >= 0) & (at < frames) & (bin_heard >= 0) & (bin_heard < bins)
+    return at[heard], bin_heard[heard]
+
+
+@compiled
+def _align(
+    z_map: Level,
+    first: npt.NDArray[np.uint32],
+    frame_in_block: npt.NDArray[np.uint8],
+    bins: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
+    tempo: npt.NDArray[np.float32],
+    shift: npt.NDArray[np.int32],
+    block: int,
+    reach: int,
+    best_z: npt.NDArray[np.float32],
+    best_frame: npt.NDArray[np.int64],
+    best_peaks: npt.NDArray[np.int32],
+) -> None:
+    frames, width = z_map.shape
+    total, count = np.empty(2 * reach + 1, np.float64), np.empty(2 * reach + 1, np.int64)
+    for i in range(places.size):
+        total[:], count[:] = 0.0, 0
+        slower = np.float32(1.0) / tempo[i]
+        last = (places[i] + reach + np.int64(frames * tempo[i])) // block + 1
+        for b in range(max((places[i] - reach) // block, 0), min(last, first.size - 1)):
+            for p in range(first[b], first[b + 1]):
+                heard = np.int64(bins[p]) - shift[i]
+                if heard < 0 or heard >= width:
+                    continue
+                start = np.float32(b * block + frame_in_block[p] - places[i] + reach)
+                for d in range(2 * reach + 1):
+                    at = int(np.floor((start - np.float32(d)) * slower + np.float32(0.5)))
+                    if 0 <= at < frames:
+                        total[d] += z_map[at, heard]
+                        count[d] += 1
+        best_z[i], best_frame[i], best_peaks[i] = 0.0, places[i], 0
+        for d in range(2 * reach + 1):
+            z = total[d] / np.sqrt(count[d]) if count[d] else 0.0
+            if z > best_z[i]:
+                best_z[i], best_frame[i], best_peaks[i] = z, places[i] + d - reach, count[d]

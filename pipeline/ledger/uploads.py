@@ -1,0 +1,131 @@
+"""Every upload to a paid service, from the intent to the answer: how no second is paid twice.
+
+intended ──► sent ──► answered          the way it should go; each arrow is a commit before the next step
+    │          └────► lost              charged, but the token is forgotten
+    ├──► not_sent                       never reached the service: free
+    ├──► refused                        the service will not analyse this audio
+    └──► in_doubt                       broken off in mid-upload, or killed: perhaps charged
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from pipeline.database import Database
+from pipeline.ledger import schema
+from pipeline.ledger.clock import now
+from pipeline.ledger.coding import coded_matches, decoded_matches
+from pipeline.ledger.records import Upload, UploadState
+from pipeline.model import Probe, Recognition, Status
+
+
+class Uploads:
+    """The uploads of one ledger. Every method that writes has committed when it returns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_audio(self, sha256: str, recognizer: str) -> list[Upload]:
+        """All uploads of this audio to this service, oldest first."""
+        table = schema.uploads
+        query = select(table).where(table.c.recognizer == recognizer, table.c.sha256 == sha256)
+        with self._database.read() as connection:
+            return [_upload(row) for row in connection.execute(query.order_by(table.c.upload_id))]
+
+    def waiting(self, recognizer: str) -> list[Upload]:
+        """The uploads to this service whose answer was not collected, oldest first."""
+        table = schema.uploads
+        query = select(table).where(table.c.recognizer == recognizer, table.c.state == UploadState.SENT.value)
+        with self._database.read() as connection:
+            return [_upload(row) for row in connection.execute(query.order_by(table.c.upload_id))]
+
+    def doubt_interrupted(self) -> None:
+        """Mark what an earlier run was sending when it was killed: nobody knows whether it was charged."""
+        table = schema.uploads
+        with self._database.write() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.state == UploadState.INTENDED.value)
+                .values(
+                    state=UploadState.IN_DOUBT.value,
+                    error="the run ended during the upload",
+                    settled_at=now(),
+                )
+            )
+
+    def intend(self, run_id: int, file_id: int, recognizer: str, probe: Probe) -> int:
+        """Write down that this audio is about to be sent; the id of the new upload."""
+        with self._database.write() as connection:
+            upload_id = connection.execute(
+                insert(schema.uploads)
+                .values(
+                    run_id=run_id,
+                    file_id=file_id,
+                    recognizer=recognizer,
+                    sha256=probe.sha256,
+                    length_s=probe.length_s,
+                    state=UploadState.INTENDED.value,
+                    intended_at=now(),
+                )
+                .returning(schema.uploads.c.upload_id)
+            ).scalar_one()
+            return int(upload_id)
+
+    def sent(self, upload_id: int, token: str, charged_s: float) -> None:
+        """The service took it and named a token."""
+        self._set(upload_id, UploadState.SENT, token=token, charged_s=charged_s, sent_at=now())
+
+    def answered(self, upload_id: int, recognition: Recognition) -> None:
+        """The answer is here."""
+        self._set(
+            upload_id,
+            UploadState.ANSWERED,
+            status=recognition.status.value,
+            matches=coded_matches(recognition.matches),
+            raw=recognition.raw,
+            settled_at=now(),
+        )
+
+    def not_sent(self, upload_id: int, error: str) -> None:
+        """The service was not reached, or did not take it: nothing was charged."""
+        self._set(upload_id, UploadState.NOT_SENT, error=error, settled_at=now())
+
+    def refused(self, upload_id: int, error: str, raw: Any = None) -> None:
+        """The service will not analyse this audio."""
+        self._set(upload_id, UploadState.REFUSED, error=error, raw=raw, settled_at=now())
+
+    def in_doubt(self, upload_id: int, error: str, raw: Any = None) -> None:
+        """The connection broke after the upload began."""
+        self._set(upload_id, UploadState.IN_DOUBT, error=error, raw=raw, settled_at=now())
+
+    def lost(self, upload_id: int, error: str, raw: Any = None) -> None:
+        """The service no longer knows the token."""
+        self._set(upload_id, UploadState.LOST, error=error, raw=raw, settled_at=now())
+
+    def _set(self, upload_id: int, state: UploadState, **values: Any) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                update(schema.uploads)
+                .where(schema.uploads.c.upload_id == upload_id)
+                .values(state=state.value, **values)
+            )
+
+
+def _upload(row: Row[Any]) -> Upload:
+    recognition = None
+    if row.state == UploadState.ANSWERED.value:
+        recognition = Recognition(
+            Status(row.status), row.token, decoded_matches(row.matches), row.charged_s, row.raw
+        )
+    return Upload(
+        row.upload_id,
+        row.sha256,
+        row.recognizer,
+        UploadState(row.state),
+        row.token,
+        row.charged_s,
+        recognition,
+        row.error,
+    )
