@@ -15,12 +15,11 @@ from pipeline.errors import UsageError
 from pipeline.recognizers.audiotag import AudioTag
 from pipeline.retry import retrying
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark account
-
-AUDIOTAG_URL=http://localhost:8080/api earmark account --json
+  earmark account
+  AUDIOTAG_URL=http://localhost:8080/api earmark account --json
 """
 
 

@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.batch.enrol import enrol
 from pipeline.batch.tally import Counts
 from pipeline.cli import log, opening, options, roots
 from pipeline.cli.explain import named_track
@@ -23,28 +22,25 @@ from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import UsageError
 from pipeline.model import Track
 
-ADD_EXAMPLES = """
+ADD_EXAMPLES = """\
 Examples:
 
-earmark catalogue add ~/Music/ripped-from-my-CDs
-
-earmark catalogue add one.flac two.flac
+  earmark catalogue add ~/Music/ripped-from-my-CDs
+  earmark catalogue add one.flac two.flac
 """
 
-REMOVE_EXAMPLES = """
+REMOVE_EXAMPLES = """\
 Examples:
 
-earmark catalogue remove 3f0c9a1b2d4e5f60
-
-earmark catalogue remove ~/Music/wrongly-tagged
+  earmark catalogue remove 3f0c9a1b2d4e5f60
+  earmark catalogue remove ~/Music/wrongly-tagged
 """
 
-LIST_EXAMPLES = """
+LIST_EXAMPLES = """\
 Examples:
 
-earmark catalogue list
-
-earmark catalogue list --json > catalogue.jsonl
+  earmark catalogue list
+  earmark catalogue list --json > catalogue.jsonl
 """
 
 SOME_FAILED = 3
@@ -53,7 +49,7 @@ app = typer.Typer(help="The reference tracks of the embedded engine: what it can
 
 Which = Annotated[
     list[str],
-    typer.Argument(metavar="TRACK...", help="Ids of tracks (see list), or files and folders they came from."),
+    typer.Argument(metavar="TRACK", help="Ids of tracks (see list), or files and folders they came from."),
 ]
 
 
@@ -73,6 +69,8 @@ def add(
 
 
 def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosity: int) -> int:
+    from pipeline.batch.enrol import enrol  # noqa: PLC0415 -- it brings the engine, see opening
+
     folder = opening.state_folder(settings)
     log.start(terminal, verbosity=verbosity, folder=folder)
     counts = Counts()

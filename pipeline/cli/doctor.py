@@ -21,12 +21,11 @@ from pipeline.config import Settings, load
 from pipeline.config.load import config_path
 from pipeline.errors import EarmarkError
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark doctor
-
-earmark doctor --json
+  earmark doctor
+  earmark doctor --json
 """
 
 LOW_DISK_BYTES = 500_000_000
@@ -118,7 +117,7 @@ def _decoding(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield Finding(Verdict.OK, "decoder", found.decoder)
-    yield Finding(Verdict.OK, "ffmpeg", f"{found.version} ({found.source}), {found.path}")
+    yield Finding(Verdict.OK, "ffmpeg", f"{found.version} ({found.source}), {found.ffmpeg}")
     if found.passed_over:
         yield Finding(Verdict.OK, "ffmpeg", f"passed over: {found.passed_over}")
     documented = [support for support in found.formats if support.documented]

@@ -21,12 +21,11 @@ from pipeline.errors import UsageError
 from pipeline.ledger import AskedSegment, FileEvidence, Ledger
 from pipeline.model import FileRow, Match, Track
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark explain "~/Music/Unknown/track 03.mp3"
-
-earmark explain mix.flac --json
+  earmark explain "~/Music/Unknown/track 03.mp3"
+  earmark explain mix.flac --json
 """
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file that was identified before.")]

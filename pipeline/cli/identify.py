@@ -19,16 +19,13 @@ from pipeline.ledger import Ledger
 from pipeline.model import Recognizer
 from pipeline.report import check_targets
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark identify ~/Music --out music.xlsx
-
-earmark identify ~/Music --recognizer catalogue --json
-
-earmark identify ~/mixes --coverage full --max-credits 3600
-
-find ~/Music -name '*.mp3' -mtime -7 | earmark identify - --out new.csv
+  earmark identify ~/Music --out music.xlsx
+  earmark identify ~/Music --recognizer catalogue --json
+  earmark identify ~/mixes --coverage full --max-credits 3600
+  find ~/Music -name '*.mp3' -mtime -7 | earmark identify - --out new.csv
 """
 
 
@@ -53,8 +50,9 @@ def identify(
 ) -> None:
     """Say what every file of a folder of music really is.
 
-    Walks the folders, decodes what it needs, asks the recognizers in order and prints a table; --out
-    writes it as a spreadsheet. Resumes by itself: what was answered is not asked, and never paid, again.
+    Walks the folders, decodes what it needs, asks the recognizers in order and
+    prints a table; --out writes it as a spreadsheet. Resumes by itself: what was
+    answered is not asked again, and never paid again.
     """
     terminal = Terminal(quiet=quiet, as_json=as_json)
     settings = load(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.audio import Decoder, open_decoder
 from pipeline.batch.options import Coverage, Options
 from pipeline.config import Settings
-from pipeline.engine import manifest
-from pipeline.engine.catalogue import Catalogue
 from pipeline.errors import StorageError, UsageError
 from pipeline.model import Recognizer
 from pipeline.recognizers.audiotag import AudioTag
-from pipeline.recognizers.embedded import Embedded
+
+if TYPE_CHECKING:
+    from pipeline.engine.catalogue import Catalogue
 
 CATALOGUE_FOLDER = "catalogue"
 
@@ -57,11 +58,16 @@ def state_folder(settings: Settings) -> Path:
 
 def catalogue(state: Path) -> Catalogue:
     """The reference tracks of this state folder, made empty if there are none. Raises StorageError."""
+    from pipeline.engine.catalogue import Catalogue  # noqa: PLC0415 -- half a second, only for who needs it
+
     return Catalogue.open(state / CATALOGUE_FOLDER, create=True)
 
 
 def known_catalogue(state: Path) -> Catalogue | None:
     """The reference tracks of this state folder; None when there are none."""
+    from pipeline.engine import manifest  # noqa: PLC0415 -- as above
+    from pipeline.engine.catalogue import Catalogue  # noqa: PLC0415 -- as above
+
     if not (state / CATALOGUE_FOLDER / manifest.NAME).exists():
         return None
     known = Catalogue.open(state / CATALOGUE_FOLDER)
@@ -86,8 +92,7 @@ def recognizers(settings: Settings, state: Path, *, only_plan: bool = False) -> 
     with ExitStack() as opened:
         for name in names:
             if name == "catalogue":
-                if known := known_catalogue(state):
-                    chain.append(Embedded(known))
+                chain += _embedded(state)
             else:
                 chain.append(opened.enter_context(service(settings, name, only_plan=only_plan)))
         if not chain:
@@ -121,6 +126,14 @@ def service(settings: Settings, name: str, *, only_plan: bool = False) -> AudioT
 def address(settings: Settings, name: str) -> str:
     """Where the service of this name is."""
     return settings.audiotag.url if name == "audiotag" else name
+
+
+def _embedded(state: Path) -> list[Recognizer]:
+    """The engine of this process, unless it knows no music yet."""
+    from pipeline.recognizers.embedded import Embedded  # noqa: PLC0415 -- as above
+
+    known = known_catalogue(state)
+    return [Embedded(known)] if known else []
 
 
 def _usual(settings: Settings, *, only_plan: bool) -> tuple[str, ...]:

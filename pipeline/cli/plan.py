@@ -17,14 +17,12 @@ from pipeline.cli.terminal import Terminal, printable
 from pipeline.config import load
 from pipeline.ledger import Ledger
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark plan ~/Music
-
-earmark plan ~/mixes --coverage full --recognizer audiotag
-
-earmark plan ~/Music --json
+  earmark plan ~/Music
+  earmark plan ~/mixes --coverage full --recognizer audiotag
+  earmark plan ~/Music --json
 """
 
 SHOWN_FILES = 40
