@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.batch.tally import Counts
@@ -16,7 +15,7 @@ from pipeline.cli import log, opening, options, roots
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
 from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, printable, quiet_table
 from pipeline.config import Settings, load
 from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import UsageError
@@ -163,7 +162,7 @@ def list_(
         for track in tracks:
             terminal.data(asdict(track))
         return
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table = quiet_table()
     table.add_column("track", no_wrap=True, style="dim")
     table.add_column("what it is", overflow="fold", ratio=2)
     table.add_column("length", justify="right", no_wrap=True)

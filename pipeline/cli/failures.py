@@ -25,6 +25,8 @@ def tell(terminal: Terminal, error: EarmarkError) -> None:
 
 def tell_usage(terminal: Terminal, error: typer.TyperException) -> None:
     """Print what is wrong with a command line."""
+    if not error.format_message():  # no command at all: the help was the answer
+        return
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "earmark"
     _line(terminal, "error", "bold red", error.format_message())

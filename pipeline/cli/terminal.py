@@ -8,7 +8,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
+
+QUIET_BOX = box.SIMPLE_HEAD
+"""A line below the header and none between the cells: the words are what matters."""
 
 PIPE_WIDTH = 160
 """Columns of a table that goes into a pipe: nobody's window limits it, a person may still read it."""
@@ -49,6 +54,11 @@ class Terminal:
             sys.stdout.flush()
         except BrokenPipeError:
             _let_stdout_go()
+
+
+def quiet_table(**options: Any) -> Table:
+    """An empty table without lines between its cells."""
+    return Table(box=QUIET_BOX, show_edge=False, pad_edge=False, header_style="bold", **options)
 
 
 def printable(text: str) -> str:
