@@ -8,6 +8,7 @@ from pipeline.audio.encode import encode
 from pipeline.audio.formats import EXTENSIONS
 from pipeline.audio.open import Backend, cores, open_decoder
 from pipeline.audio.silence import SILENCE_DBFS, is_silent, level_dbfs
+from pipeline.audio.survey import FormatSupport, Survey, survey
 from pipeline.audio.wav import wav_bytes, write_wav
 
 __all__ = [
@@ -16,12 +17,15 @@ __all__ = [
     "SILENCE_DBFS",
     "Backend",
     "Decoder",
+    "FormatSupport",
     "MediaInfo",
+    "Survey",
     "cores",
     "encode",
     "is_silent",
     "level_dbfs",
     "open_decoder",
+    "survey",
     "wav_bytes",
     "write_wav",
 ]

@@ -13,16 +13,17 @@ LINE_CHARACTERS = 200
 
 _NO_SOUND = re.compile(r"matches no streams|does not contain any stream|no audio", re.IGNORECASE)
 
-_NOT_MEDIA = re.compile(
-    r"Invalid data found when processing input|Format not on whitelist|Unknown input format|moov atom not found"
-)
+_PLAYLIST = re.compile(r"Format not on whitelist|Not detecting m3u8/hls")
+
+_NOT_MEDIA = re.compile(r"Invalid data found when processing input|Unknown input format|moov atom not found")
 
 # "[mp3 @ 0x55d0c8a0] ", also several in a row and with a path inside: "[in#0 @ 0x..] "
 _ADDRESS = re.compile(r"^(\[[^\]]*@ 0x[0-9a-f]+\] *)+")
 
 # Said of nearly every odd file, and never the reason why nothing came out.
 _ASIDE = re.compile(
-    r"Estimating duration|Last message repeated|Header missing|Error submitting packet|max_analyze_duration"
+    r"Estimating duration|detected only with low score|Last message repeated"
+    r"|Header missing|Error submitting packet|max_analyze_duration"
     r"|Guessed Channel Layout|Could not update timestamps|Could not find codec parameters|Consider increasing"
     r"|incomplete frame|Task finished with error|Terminating thread|Nothing was written|Conversion failed",
 )
@@ -39,6 +40,8 @@ def translated(stderr: bytes, path: str) -> MediaError:
     said = stderr.decode("utf-8", "replace")
     if _NO_SOUND.search(said):
         return no_sound()
+    if _PLAYLIST.search(said):
+        return MediaError("it is a playlist or another kind of file that is not opened as sound")
     cause = first_cause(stderr, path)
     if not cause:
         return MediaError("nothing in it could be decoded", hint="the file may be damaged")
@@ -49,7 +52,7 @@ def translated(stderr: bytes, path: str) -> MediaError:
     if "Permission denied" in cause:
         return forbidden()
     if _NOT_MEDIA.search(said):
-        return MediaError("it is not a sound file that can be read", hint=f"ffmpeg says: {cause}")
+        return MediaError(f"it is damaged, or not a sound file: {cause}")
     return MediaError(f"it could not be decoded: {cause}", hint="the file may be damaged")
 
 

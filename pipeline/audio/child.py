@@ -42,7 +42,7 @@ class Limits:
 
 
 class Child:
-    """A running program: read `chunks`, then look at `returncode` and `stderr`. Leaving the context kills it."""
+    """A running program: read `chunks`, then `returncode` and `stderr`. Leaving the context kills it."""
 
     def __init__(
         self, argv: Sequence[str | bytes], *, limits: Limits, stdin: IO[bytes] | int = subprocess.DEVNULL
@@ -70,7 +70,8 @@ class Child:
         if sys.platform == "linux":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 limits = self._limits
-                resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
+                # Soft and hard are one: ffmpeg would take SIGXCPU for a wish to end early, and succeed.
+                resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s))
                 memory = (limits.memory_bytes, limits.memory_bytes)
                 resource.prlimit(self._process.pid, resource.RLIMIT_AS, memory)
                 resource.prlimit(self._process.pid, resource.RLIMIT_CORE, (0, 0))
@@ -123,8 +124,8 @@ class Child:
             process.wait(max(limits.wall_s - waited_s, 1.0))
         except subprocess.TimeoutExpired:
             raise self._stopped(f"it did not end within {limits.wall_s:.0f} s") from None
-        if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-            raise self._stopped(f"it used more than {limits.cpu_s} s of processor time")
+        if process.returncode == -signal.SIGKILL:
+            raise self._stopped(f"it used {limits.cpu_s} s of processor time, or the system's last memory")
 
     def _stopped(self, why: str) -> MediaError:
         self.close()

@@ -65,7 +65,7 @@ def whole(exe: str, path: str, *, start_s: float = 0.0, one_channel: bool) -> li
 def describe(exe: str, path: str) -> list[bytes]:
     """Make ffmpeg say on stderr what it thinks a file is; it ends with an error, for want of an output."""
     source = ffmpeg.input(_INPUT.format(0), **_CONFINED)
-    argv = ffmpeg.output(source, _OUTPUT).compile(cmd=[exe, "-nostdin"])
+    argv = ffmpeg.output(source, _OUTPUT).compile(cmd=[exe, "-nostdin", "-hide_banner"])
     return _named(argv[:-1], path)
 
 
@@ -100,7 +100,7 @@ def samples_in(segment: Segment) -> int:
 
 
 def _decoding() -> dict[str, str | int | None]:
-    # One thread a file: several files are decoded at a time, and ffmpeg's own threads cost more than they bring.
+    # One thread a file: files are decoded side by side, and ffmpeg's own threads cost more than they bring.
     # Pictures, subtitles and data are not even demuxed (cover art is a video stream).
     return {**_CONFINED, "threads": 1, "vn": None, "sn": None, "dn": None}
 
@@ -108,7 +108,8 @@ def _decoding() -> dict[str, str | int | None]:
 def _to_pcm(source: Any, one_channel: bool) -> Any:
     sound = source["a:0"]
     if one_channel:
-        sound = sound.filter("pan", "mono|c0=c0")
+        # `<` and not `=`, which ffmpeg-python would escape; with one term they mean the same.
+        sound = sound.filter("pan", "mono|c0<c0")
     return sound.filter("aformat", **_TO_PCM)
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 from pipeline.audio import chatter
 from pipeline.errors import MediaError
-from pipeline.model import FileStatus, Pcm, Segment, Tags
+from pipeline.model import MIN_SEGMENT_S, FileStatus, Pcm, Segment, Tags
 
 BLOCK_S = 30.0
 """Length of a block of `whole`: what the longest segment needs."""
+
+START = Segment(0.0, 1.0)
+"""Where a file is tried when nothing came out of it elsewhere."""
+
+LONGEST_S = 7 * 24 * 3600.0
+"""No header that states more is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,8 @@ class MediaInfo:
     """What a file says of itself, read without decoding it."""
 
     duration_s: float | None = None
-    """None: it does not say. Headers lie: when a segment comes back short, `measure` counts."""
+    """As the header says, and headers lie: when a segment comes back short, `measure`. One under 5 s
+    is counted already; None where there is no sound."""
     tags: Tags = field(default_factory=Tags)
     has_audio: bool = True
 
@@ -54,6 +61,18 @@ class Decoder(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def believable(duration_s: float | None) -> float | None:
+    """A stated duration, or None where no file can be that long: a plan must not be made for 1e12 s."""
+    return duration_s if duration_s is not None and 0 < duration_s <= LONGEST_S else None
+
+
+def counted_if_short(info: MediaInfo, path: str, measure: Callable[[str], float]) -> MediaInfo:
+    """Believe no header that says nothing, or less than could be asked about: count."""
+    if info.has_audio and (info.duration_s is None or info.duration_s < MIN_SEGMENT_S):
+        return replace(info, duration_s=measure(path))
+    return info
 
 
 def check_file(path: str) -> None:

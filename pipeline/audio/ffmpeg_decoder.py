@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.audio import chatter, command
 from pipeline.audio.child import Child, Limits, run
-from pipeline.audio.decoder import BLOCK_S, MediaInfo, check_file
+from pipeline.audio.decoder import BLOCK_S, START, MediaInfo, check_file, counted_if_short
 from pipeline.audio.ffmpeg import Ffmpeg
 from pipeline.audio.pool import WorkerPool
 from pipeline.audio.silence import is_silent
@@ -23,7 +23,7 @@ _PROBE_LIMITS = Limits(wall_s=60.0, cpu_s=60)
 """The worst normal call takes 1.4 s of processor time."""
 
 _WHOLE_LIMITS = Limits(wall_s=24 * 3600.0, stall_s=60.0, cpu_s=3600, output_bytes=1 << 40)
-"""The slowest codec decodes an hour in 9 s: this is for files of days. A stuck file is stopped by `stall_s`."""
+"""The slowest codec decodes an hour in 9 s: this is for files of days. `stall_s` stops a stuck file."""
 
 _BLOCK_BYTES = int(BLOCK_S * RATE_HZ) * 2
 
@@ -41,13 +41,16 @@ class FfmpegDecoder:
 
     def inspect(self, path: str) -> MediaInfo:
         check_file(path)
-        return inspect_file(self._pool, self._ffmpeg.path, path)
+        return counted_if_short(inspect_file(self._pool, self._ffmpeg.path, path), path, self.measure)
 
     def spans(self, path: str, segments: Sequence[Segment]) -> list[Pcm]:
         check_file(path)
         heard: list[Pcm] = []
         for first in range(0, len(segments), SPANS_AT_ONCE):
             heard += self._spans(path, segments[first : first + SPANS_AT_ONCE], one_channel=False)
+        if segments and not any(len(pcm) for pcm in heard):
+            # A damaged file, or a header that promised too much?
+            self._check_start(path)
         # Stereo whose sides are each other's opposite cancels out when mixed.
         silent = [number for number, pcm in enumerate(heard) if len(pcm) and is_silent(pcm)]
         for first in range(0, len(silent), SPANS_AT_ONCE):
@@ -59,10 +62,8 @@ class FfmpegDecoder:
 
     def _spans(self, path: str, segments: Sequence[Segment], *, one_channel: bool) -> list[Pcm]:
         argv = command.spans(self._ffmpeg.path, path, segments, one_channel=one_channel)
-        ended = run(argv, limits=_PROBE_LIMITS)
-        if not ended.stdout and ended.returncode != 0:
-            raise chatter.translated(ended.stderr, path)
-        pcm = _pcm(ended.stdout)
+        # The exit code says nothing: one broken frame sets it, and a file cut short does not.
+        pcm = _pcm(run(argv, limits=_PROBE_LIMITS).stdout)
         if len(segments) == 1:
             return [pcm]
         lengths = [command.samples_in(segment) for segment in segments]
@@ -70,6 +71,12 @@ class FfmpegDecoder:
             return np.split(pcm, np.cumsum(lengths)[:-1])
         # Joined, the pieces do not tell which of them came back short: ask for each alone.
         return [self._spans(path, [segment], one_channel=one_channel)[0] for segment in segments]
+
+    def _check_start(self, path: str) -> None:
+        argv = command.spans(self._ffmpeg.path, path, [START], one_channel=False)
+        ended = run(argv, limits=_PROBE_LIMITS)
+        if not ended.stdout:
+            raise chatter.translated(ended.stderr, path)
 
     def whole(self, path: str) -> Iterator[Pcm]:
         check_file(path)
@@ -111,7 +118,7 @@ class FfmpegDecoder:
         check_file(path)
         ended = run(command.count(self._ffmpeg.path, path), limits=_PROBE_LIMITS)
         reached = re.findall(rb"^out_time_us=(\d+)\s*$", ended.stdout, re.MULTILINE)
-        if not reached:
+        if not reached or not int(reached[-1]):
             raise chatter.translated(ended.stderr, path)
         return int(reached[-1]) / 1e6
 

@@ -85,5 +85,5 @@ DEMUXERS: tuple[str, ...] = tuple(
         | {"mpc8", "xwma", "amrnb", "amrwb", "mpegvideo"}
     )
 )
-"""The only container formats that may be opened, whatever a file is called. Playlists and others that can name
-further files or addresses (hls, concat, dash, sdp, image2, lavfi...) are not among them."""
+"""The only container formats that may be opened, whatever a file is called. Playlists and others that can
+name further files or addresses (hls, concat, dash, sdp, image2, lavfi...) are not among them."""

@@ -27,7 +27,7 @@ class _Worker:
     def __init__(self) -> None:
         self._ours, theirs = Pipe()
         # A program of its own and not a fork or spawn by multiprocessing: it must neither copy our threads'
-        # locks nor run the user's main module again. -P: a `numpy.py` in the music folder must not be imported.
+        # locks nor run the user's main module again. -P: no `numpy.py` in the music folder is imported.
         argv = [sys.executable, "-P", "-m", "pipeline.audio.worker", str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(

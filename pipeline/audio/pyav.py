@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.audio import chatter, command
-from pipeline.audio.decoder import MediaInfo
+from pipeline.audio.decoder import START, MediaInfo, believable
 from pipeline.audio.formats import DEMUXERS
 from pipeline.audio.silence import is_silent
 from pipeline.audio.tags import from_mapping
 from pipeline.model import RATE_HZ, Pcm, Segment
 
 PREROLL_S = 0.1
-"""Decoded before a segment and thrown away: an mp3 frame leans on earlier ones, and resampling has to settle."""
+"""Decoded before a segment and thrown away: mp3 frames lean on earlier ones, and the resampler settles."""
 
 _MICROSECONDS = 1_000_000
 
@@ -36,7 +36,7 @@ def inspect(path: str) -> MediaInfo:
         for stream in container.streams.audio[:1]:
             entries.update(stream.metadata)  # Ogg keeps its tags here
         entries.update(container.metadata)
-        duration_s = container.duration / _MICROSECONDS if container.duration else None
+        duration_s = believable(container.duration / _MICROSECONDS) if container.duration else None
         return MediaInfo(duration_s, from_mapping(entries), bool(container.streams.audio))
 
 
@@ -52,6 +52,8 @@ def measure(path: str) -> float:
                 end = max(end, packet.pts + duration)
         # Ogg, WMA and Matroska leave some packets' durations out, raw streams may lack the timestamps.
         length = counted if first is None else end - first
+        if length <= 0:
+            raise chatter.translated(b"", path)
         return float(length * stream.time_base)
 
 
@@ -59,13 +61,18 @@ def spans(path: str, segments: Sequence[Segment]) -> list[Pcm]:
     with _opened(path) as container:
         stream = _sound(container)
         stream.codec_context.thread_count = 1
-        heard = []
+        heard: list[Pcm] = []
+        flaws: list[str] = []
         for segment in segments:
-            pcm = _span(container, stream, segment, one_channel=False)
+            pcm = _span(container, stream, segment, flaws, one_channel=False)
             if len(pcm) and is_silent(pcm) and stream.codec_context.channels > 1:
                 # Stereo whose sides are each other's opposite cancels out when mixed.
-                pcm = _span(container, stream, segment, one_channel=True)
+                pcm = _span(container, stream, segment, flaws, one_channel=True)
             heard.append(pcm)
+        # Nothing at all: a damaged file, or a header that promised too much?
+        heard_anything = not segments or any(len(pcm) for pcm in heard)
+        if not heard_anything and not len(_span(container, stream, START, flaws, one_channel=False)):
+            raise chatter.translated("\n".join(flaws[:1]).encode(), path)
         return heard
 
 
@@ -100,27 +107,28 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
             return
 
 
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
+def _frames(container: Any, stream: Any, flaws: list[str]) -> Iterator[Any]:
     for packet in _packets(container, stream):
         try:
             yield from packet.decode()
-        except av.FFmpegError:
+        except av.FFmpegError as error:
             # One broken packet is one hole; what follows may be sound again.
-            continue
+            flaws.append(str(error.strerror))
 
 
-def _span(container: Any, stream: Any, segment: Segment, *, one_channel: bool) -> Pcm:
+def _span(container: Any, stream: Any, segment: Segment, flaws: list[str], *, one_channel: bool) -> Pcm:
     wanted = command.samples_in(segment)
     # As `ffmpeg -ss` counts: from the container's first timestamp.
     origin_s = (container.start_time or 0) / _MICROSECONDS
     begin_s = segment.start_s + origin_s
     try:
         container.seek(max(int((begin_s - PREROLL_S) * _MICROSECONDS), int(origin_s * _MICROSECONDS)))
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        flaws.append(str(error.strerror))
         return np.empty(0, np.int16)
     resampler = _Resampler(one_channel)
     surplus, have = 0, -1
-    for frame in _frames(container, stream):
+    for frame in _frames(container, stream, flaws):
         at_s = frame.time
         if have < 0:
             if at_s is not None and at_s + frame.samples / frame.sample_rate <= begin_s - PREROLL_S:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.audio.decoder import MediaInfo, check_file
+from pipeline.audio.decoder import MediaInfo, check_file, counted_if_short
 from pipeline.audio.ffmpeg_decoder import FfmpegDecoder
 from pipeline.audio.pool import WorkerPool
 from pipeline.model import Pcm, Segment
@@ -28,7 +28,7 @@ class PyavDecoder:
     def inspect(self, path: str) -> MediaInfo:
         check_file(path)
         info: MediaInfo = self._pool.call("pyav.inspect", path, limit_s=30)
-        return info
+        return counted_if_short(info, path, self.measure)
 
     def spans(self, path: str, segments: Sequence[Segment]) -> list[Pcm]:
         check_file(path)

@@ -13,8 +13,9 @@ with warnings.catch_warnings():
     from pydub import AudioSegment
 
 SILENCE_DBFS = -60.0
-"""Quieter than this on the whole is silence. Dither and hiss of 16-bit masters lie at -96 to -70 dBFS, the quietest
-passages of orchestral music above -55; below -60 a probe uses 5 of its 16 bits, and no fingerprint holds."""
+"""Quieter than this on the whole is silence. Dither and hiss of 16-bit masters lie at -96 to -70 dBFS, the
+quietest passages of orchestral music above -55; below -60 a probe uses 5 of its 16 bits: no fingerprint
+holds."""
 
 
 def segment_of(pcm: Pcm) -> AudioSegment:

@@ -9,7 +9,7 @@ from tinytag import TinyTag, TinyTagException
 
 from pipeline.audio import chatter, command
 from pipeline.audio.child import Limits, run
-from pipeline.audio.decoder import MediaInfo
+from pipeline.audio.decoder import MediaInfo, believable
 from pipeline.audio.pool import WorkerPool
 from pipeline.model import Tags
 
@@ -71,10 +71,11 @@ def read_tags(path: str) -> MediaInfo | None:
     ):
         # A broken tag is no reason not to listen to the file.
         return None
-    if not tag.duration or not tag.samplerate:
+    duration_s = believable(tag.duration)
+    if duration_s is None or not tag.samplerate:
         return None
     return MediaInfo(
-        duration_s=float(tag.duration),
+        duration_s=float(duration_s),
         tags=Tags(
             title=clean(tag.title),
             artist=clean(tag.artist or tag.albumartist),
@@ -101,7 +102,7 @@ def described(exe: str, path: str) -> MediaInfo:
     for name, value in _ENTRY.findall(text):
         entries.setdefault(name.lower(), value)
     return MediaInfo(
-        duration_s or None,
+        believable(duration_s),
         from_mapping(entries),
         bool(re.search(r"^  Stream #\d+:\d+.*: Audio: ", text, re.M)),
     )

@@ -23,9 +23,9 @@ from pipeline.batch.tally import Tally
 from pipeline.errors import (
     BadReply,
     CapReached,
+    EarmarkError,
     SegmentRefused,
     ServiceBusy,
-    ServiceError,
     ServiceUnreachable,
     TokenLost,
     UploadInDoubt,
@@ -174,7 +174,7 @@ class Asker:
             self._uploads.refused(upload_id, error.message, error.raw)
             self._budget.give_back(cost_s)
             raise Unanswered(error.message) from error
-        except ServiceError as error:
+        except EarmarkError as error:
             self._uploads.not_sent(upload_id, error.message)
             self._budget.give_back(cost_s)
             raise

@@ -24,7 +24,7 @@ class _TerminalHandler(logging.Handler):
 
 
 def start(terminal: Terminal, *, verbosity: int, folder: Path | None = None) -> None:
-    """Send the program's records to the terminal (-v: info, -vv: debug) and, given a folder, to its log file."""
+    """Send log records to the terminal (-v: info, -vv: debug) and, given a folder, to a file there."""
     logger = logging.getLogger("pipeline")
     logger.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
     for handler in list(logger.handlers):
@@ -36,7 +36,12 @@ def start(terminal: Terminal, *, verbosity: int, folder: Path | None = None) -> 
         logger.addHandler(on_terminal)
     if folder is not None:
         in_file = RotatingFileHandler(
-            folder / FILE_NAME, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace", delay=True
+            folder / FILE_NAME,
+            maxBytes=MAX_BYTES,
+            backupCount=1,
+            encoding="utf-8",
+            errors="backslashreplace",
+            delay=True,
         )
         in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(in_file)

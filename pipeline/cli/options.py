@@ -11,21 +11,27 @@ _ASK, _LIMITS, _FILES, _SPEAK = "Who is asked", "Limits", "Files", "Output"
 
 Paths = Annotated[
     list[str],
-    typer.Argument(metavar="PATH...", help="Folders and files of music; - reads a list of paths from stdin."),
+    typer.Argument(metavar="PATH", help="Folders and files of music; - reads a list of paths from stdin."),
 ]
 Recognizer = Annotated[
     list[str] | None,
     typer.Option(
         "--recognizer",
         metavar="NAME[,NAME...]",
-        help="In order of asking: catalogue (what you taught it, free), audiotag (the paid service), or the https "
-        "address of another AudioTag-compatible service. Default: catalogue, then audiotag if a key is set.",
+        help="In order of asking: catalogue (what you taught it, free), audiotag (the paid service), or the "
+        "https address of another AudioTag-compatible service. Default: catalogue, then audiotag if a "
+        "key is set.",
         rich_help_panel=_ASK,
     ),
 ]
 Insecure = Annotated[
     bool | None,
-    typer.Option("--insecure", help="Accept an http address that is not this machine.", rich_help_panel=_ASK),
+    typer.Option(
+        "--insecure",
+        metavar="",
+        help="Accept an http address that is not this machine.",
+        rich_help_panel=_ASK,
+    ),
 ]
 Coverage = Annotated[
     str | None,
@@ -39,7 +45,10 @@ Coverage = Annotated[
 SegmentLength = Annotated[
     str | None,
     typer.Option(
-        "--segment", metavar="SECONDS", help="Length of a segment, 15 to 30 (default 15).", rich_help_panel=_ASK
+        "--segment",
+        metavar="SECONDS",
+        help="Length of a segment, 15 to 30 (default 15).",
+        rich_help_panel=_ASK,
     ),
 ]
 MaxCredits = Annotated[
@@ -54,7 +63,10 @@ MaxCredits = Annotated[
 MaxFiles = Annotated[
     str | None,
     typer.Option(
-        "--max-files", metavar="N", help="Answer at most N files that have no answer yet.", rich_help_panel=_LIMITS
+        "--max-files",
+        metavar="N",
+        help="Answer at most N files that have no answer yet.",
+        rich_help_panel=_LIMITS,
     ),
 ]
 Jobs = Annotated[
@@ -69,7 +81,10 @@ Jobs = Annotated[
 Include = Annotated[
     list[str] | None,
     typer.Option(
-        "--include", metavar="PATTERN", help="Only files like this, e.g. '*.mp3'; repeatable.", rich_help_panel=_FILES
+        "--include",
+        metavar="PATTERN",
+        help="Only files like this, e.g. '*.mp3'; repeatable.",
+        rich_help_panel=_FILES,
     ),
 ]
 Exclude = Annotated[
@@ -84,7 +99,10 @@ Exclude = Annotated[
 KeepSegments = Annotated[
     Path | None,
     typer.Option(
-        "--keep-segments", metavar="DIR", help="Write every segment asked about as a WAV file.", rich_help_panel=_FILES
+        "--keep-segments",
+        metavar="DIR",
+        help="Write every segment asked about as a WAV file.",
+        rich_help_panel=_FILES,
     ),
 ]
 State = Annotated[
@@ -97,7 +115,8 @@ State = Annotated[
     ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A TOML file of settings.", rich_help_panel=_FILES)
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="A TOML file of settings.", rich_help_panel=_FILES),
 ]
 Out = Annotated[
     list[Path] | None,
@@ -109,14 +128,32 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object a line on stdout.", rich_help_panel=_SPEAK)
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Print one JSON object a line on stdout.", rich_help_panel=_SPEAK
+    ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("-q", "--quiet", help="No progress, no summary; data and errors only.", rich_help_panel=_SPEAK)
+    bool,
+    typer.Option(
+        "-q",
+        "--quiet",
+        metavar="",
+        help="No progress, no summary; data and errors only.",
+        rich_help_panel=_SPEAK,
+    ),
 ]
 Verbose = Annotated[
     int,
-    typer.Option("-v", "--verbose", count=True, help="Say more; -vv says everything.", rich_help_panel=_SPEAK),
+    typer.Option(
+        "-v",
+        "--verbose",
+        count=True,
+        metavar="",
+        show_default=False,
+        help="Say more; -vv says everything.",
+        rich_help_panel=_SPEAK,
+    ),
 ]
 
 

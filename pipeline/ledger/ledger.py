@@ -130,11 +130,11 @@ class Ledger:
             connection.execute(
                 sqlite_insert(schema.files).on_conflict_do_nothing(), [{"path": path} for path in paths]
             )
-            ids = dict(
-                connection.execute(
-                    select(schema.files.c.path, schema.files.c.file_id).where(schema.files.c.path.in_(paths))
-                ).tuples()
-            )
+            query = select(schema.files.c.path, schema.files.c.file_id)
+            ids = {
+                row.path: row.file_id
+                for row in connection.execute(query.where(schema.files.c.path.in_(paths)))
+            }
             latest = (
                 select(func.max(schema.answers.c.answer_id))
                 .where(schema.answers.c.file_id.in_(ids.values()))

@@ -61,12 +61,8 @@ class AudioTagHttp:
         self._key = SecretStr(_usable_key(key))
         self._connect_s = connect_s
         # A proxy of the environment has no business between us and our own machine.
-        by_environment = not _is_loopback(urlsplit(self.url).hostname or "")
-        self._asking = _session(connections, by_environment)
-        self._uploading = _session(connections, by_environment)
-        # Every upload has a connection of its own: a kept one may be closed by the service in the very
-        # moment of writing, and then nobody knows whether the upload was taken.
-        self._uploading.headers["Connection"] = "close"
+        self._by_environment = not _is_loopback(urlsplit(self.url).hostname or "")
+        self._asking = _session(connections, self._by_environment)
 
     def ask(self, action: str, *, read_s: float, **fields: str) -> Answer:
         """POST a request that costs nothing. ServiceUnreachable when no connection was made."""
@@ -78,13 +74,16 @@ class AudioTagHttp:
         """POST a file, once. ServiceUnreachable only when not one byte of the body was sent."""
         form = {"apikey": self._key.get_secret_value(), "action": action, **fields}
         files = {"file": (filename, content, "audio/wav")}
-        request = self._uploading.prepare_request(requests.Request("POST", self.url, data=form, files=files))
-        return self._post(self._uploading, request, action, read_s)
+        # Every upload has a connection of its own: a kept one may be closed by the service in the very
+        # moment of writing, and then nobody knows whether the upload was taken.
+        with _session(1, self._by_environment) as session:
+            session.headers["Connection"] = "close"
+            request = session.prepare_request(requests.Request("POST", self.url, data=form, files=files))
+            return self._post(session, request, action, read_s)
 
     def close(self) -> None:
         """Close the connections."""
         self._asking.close()
-        self._uploading.close()
 
     def _post(
         self, session: requests.Session, request: requests.PreparedRequest, action: str, read_s: float

@@ -129,7 +129,8 @@ def read_identify(text: str) -> Accepted:
     """Read the reply to `identify`.
 
     BadReply is a refusal in words the document has not; UploadInDoubt means that the reply neither refuses
-    nor holds a token or an answer, so that the upload may have been taken."""
+    nor holds a token or an answer, so that the upload may have been taken.
+    """
     try:
         reply = read_object(text)
     except BadReply as bad:
@@ -144,7 +145,7 @@ def read_identify(text: str) -> Accepted:
         token=token,
         start_s=_number(reply.get("start_time")),
         length_s=_number(reply.get("time_len")),
-        candidates=_candidates(reply.get("data")) if inline else (),
+        candidates=read_candidates(reply.get("data")) if inline else (),
     )
     if not granted or not (token or accepted.candidates):
         raise UploadInDoubt(f"AudioTag identify gave no token: {shorten(text)!r}", raw=text)
@@ -163,11 +164,18 @@ def read_result(text: str) -> Outcome:
         raise failure(said, asked="get_result", raw=text)
     if status is Status.PENDING:
         return Outcome(status)
-    candidates = _candidates(reply.get("data"))
+    candidates = read_candidates(reply.get("data"))
     if (status is Status.FOUND) != bool(candidates):
         found = f"{shorten(said)!r} with {len(candidates)} usable candidates"
         raise BadReply(f"AudioTag get_result contradicts itself: {found}", raw=text)
     return Outcome(status, candidates)
+
+
+def read_candidates(data: object) -> tuple[Candidate, ...]:
+    """The usable candidates of a `data` list; one without a single title is left out."""
+    items = data if isinstance(data, list) else []
+    found = (_candidate(item) for item in items if isinstance(item, dict))
+    return tuple(candidate for candidate in found if candidate.rows)
 
 
 def token_in(text: str) -> str:
@@ -265,12 +273,6 @@ def _number(value: object) -> float | None:
 def _token(value: object) -> str:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return text if text.isprintable() and len(text) <= _MAX_TOKEN_CHARS else ""
-
-
-def _candidates(data: object) -> tuple[Candidate, ...]:
-    items = data if isinstance(data, list) else []
-    found = (_candidate(item) for item in items if isinstance(item, dict))
-    return tuple(candidate for candidate in found if candidate.rows)
 
 
 def _candidate(item: dict[str, Any]) -> Candidate:
