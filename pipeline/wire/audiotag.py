@@ -129,7 +129,8 @@ def read_identify(text: str) -> Accepted:
     """Read the reply to `identify`.
 
     BadReply is a refusal in words the document has not; UploadInDoubt means that the reply neither refuses
-    nor holds a token or an answer, so that the upload may have been taken."""
+    nor holds a token or an answer, so that the upload may have been taken.
+    """
     try:
         reply = read_object(text)
     except BadReply as bad:

@@ -103,7 +103,8 @@ class AudioTagService:
     ) -> None:
         """`keys`: key to `active`, `expired` or `inactive`. `latency_s`: how long a recognition takes on the
         clock `now`. `free_s` is used up first, then `credits_s`, seconds too. `record`: a file that receives
-        every charge as a line of JSON, at once."""
+        every charge as a line of JSON, at once.
+        """
         self.lookup = lookup
         self.keys = dict(keys or {KEY: "active"})
         self.latency_s = latency_s
