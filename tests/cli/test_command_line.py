@@ -10,12 +10,12 @@ import pytest
 import typer
 
 from pipeline import __version__, errors
-from pipeline.cli import failures, main, signals
-from pipeline.cli.main import app
+from pipeline.cli import app as command_line
+from pipeline.cli import failures, signals
+from pipeline.cli.app import app
 from tests.conftest import Earmark
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("identify", "plan", "report", "explain", "account", "doctor")
 
 
 def commands() -> dict[str, object]:
@@ -45,11 +45,11 @@ def test_the_version_goes_to_stdout(earmark: Earmark):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"earmark {__version__}\n", "")
 
 
-def test_no_command_at_all_shows_the_help_and_no_error(earmark: Earmark):
-    done = earmark()
-    assert done.returncode == 2
-    assert "identify" in done.stdout
-    assert done.stderr == ""
+def test_no_command_at_all_shows_the_help_and_no_error(capsys):
+    assert command_line.run([]) == 2
+    said = capsys.readouterr()
+    assert "identify" in said.out
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_no_command_at_all_shows_the_help_and_no_error(earmark: Earmark):
     ],
 )
 def test_a_mistake_is_one_error_line_and_one_hint_with_exit_code_2(
-    earmark: Earmark, arguments: list[str], error: str, hint: str
+    capsys, arguments: list[str], error: str, hint: str
 ):
-    done = earmark(*arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    first, second = done.stderr.splitlines()
+    assert command_line.run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second = said.err.splitlines()
     assert first.startswith("error: ")
     assert error in first
     assert second.startswith("hint: ")
@@ -132,8 +132,8 @@ def test_a_bug_is_one_line_with_the_traceback_in_a_file(monkeypatch, capsys):
     def broken(*_: object, **__: object) -> int:
         raise ZeroDivisionError("seven by nought")
 
-    monkeypatch.setattr(main, "app", broken)
-    assert main.run(["identify"]) == 70
+    monkeypatch.setattr(command_line, "app", broken)
+    assert command_line.run(["identify"]) == 70
     error, hint = capsys.readouterr().err.splitlines()
     assert error == "error: a bug in earmark: ZeroDivisionError: seven by nought"
     written = Path(hint.rpartition(" ")[2])
@@ -145,8 +145,8 @@ def test_an_interrupt_outside_a_run_ends_with_130_and_no_traceback(monkeypatch, 
     def interrupted(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "app", interrupted)
-    assert main.run(["plan"]) == 130
+    monkeypatch.setattr(command_line, "app", interrupted)
+    assert command_line.run(["plan"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 
 
