@@ -50,8 +50,8 @@ endef
 define sample_or_music
 if [ -z "$$MUSIC" ]; then \
   $(EARMARK) sample $(SAMPLE) && \
-  $(EARMARK) catalogue add --quiet --state $(SAMPLE_STATE) $(SAMPLE)/known || exit $$?; \
-  MUSIC=$(SAMPLE)/unknown; set -- --state $(SAMPLE_STATE) --recognizer "$${RECOGNIZER:-catalogue}"; \
+  $(EARMARK) catalogue add --quiet --state $(SAMPLE_STATE) $(SAMPLE)/catalogue || exit $$?; \
+  MUSIC=$(SAMPLE)/music; set -- --state $(SAMPLE_STATE) --recognizer "$${RECOGNIZER:-catalogue}"; \
 elif [ -n "$$RECOGNIZER" ]; then set -- --recognizer "$$RECOGNIZER"; \
 else set --; fi
 endef
@@ -63,7 +63,7 @@ endef
 
 identify: $(VENV)/.users ## say what every file of MUSIC is, and write the reports to OUT
 	@$(folders); $(sample_or_music); \
-	if [ "$$MUSIC" = $(SAMPLE)/unknown ]; then echo '--state $(SAMPLE_STATE)'; else echo; fi > $(LAST); \
+	if [ "$$MUSIC" = $(SAMPLE)/music ]; then echo '--state $(SAMPLE_STATE)'; else echo; fi > $(LAST); \
 	$(call add_catalogue,$$(cat $(LAST))); \
 	$(EARMARK) identify "$$@" --out "$$OUT/earmark.csv" --out "$$OUT/earmark.parquet" \
 	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || [ $$? -eq 3 ]
@@ -72,7 +72,7 @@ demo: $(VENV)/.users ## the sample from the start, and the evidence behind one o
 	@rm -rf $(SAMPLE_STATE)
 	@$(MAKE) --no-print-directory MUSIC= identify
 	@echo
-	@$(EARMARK) explain --state $(SAMPLE_STATE) "$$(ls -d $(SAMPLE)/unknown/*mix* | head -n 1)"
+	@$(EARMARK) explain --state $(SAMPLE_STATE) "$$(ls -d $(SAMPLE)/music/*mix* | head -n 1)"
 
 plan: $(VENV)/.users ## what identify would send and cost at most; sends nothing
 	@$(folders); $(sample_or_music); $(EARMARK) plan "$$@" $(ARGS) -- "$$MUSIC"

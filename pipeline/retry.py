@@ -2,7 +2,8 @@
 
 Three rules keep it safe with money. Only errors that say nothing was taken are tried again (ServiceBusy,
 ServiceUnreachable); an upload in doubt is not among them. Nobody below this file repeats a request. And a
-stop ends every wait at once."""
+stop ends every wait at once.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +30,9 @@ FIRST_ASK_S = 0.5
 ASK_EVERY = 0.15
 SHORTEST_PAUSE_S = 0.35
 LONGEST_PAUSE_S = 4.0
-"""The pauses between two questions for a token are a share of the time it has taken, so that the answer is
-never collected much later than it was ready, and a slow one is not asked for hundreds of times."""
+"""The pause between two questions for a token is a share of the time it has taken so far: an answer is never
+collected much later than it was ready, and a slow one is not asked for hundreds of times.
+"""
 
 RETRY_AFTER_MAX_S = 300.0
 """The longest pause a service may order: a wrong clock on either side must not halt a run for hours."""
@@ -79,7 +81,8 @@ def retrying(
 
     For calls that cost nothing when repeated. Pauses double, with jitter, and are never shorter than the
     service asked for. The last error is raised when the tries are used up, or at once when a stop is asked
-    for."""
+    for.
+    """
 
     def growing(state: RetryCallState) -> float:
         pause_s = min(longest_pause_s, first_pause_s * 2.0 ** (state.attempt_number - 1))
@@ -113,7 +116,8 @@ def poll(
 
     An answer that was paid for is worth patience: a service that is busy or out of reach is asked again as
     long as the token lives. An old token is asked for once, at least. TokenLost when nothing settled within
-    its life, the service's own error when it could not be asked."""
+    its life, the service's own error when it could not be asked.
+    """
     clock = clock or SystemClock()
     waits = _Waits(clock)
     born = clock.now() - age_s
@@ -160,11 +164,11 @@ def poll(
 
 
 def retry_after_s(header: str | None, *, date: str | None = None) -> float | None:
-    """The pause a `Retry-After` header orders, at most `RETRY_AFTER_MAX_S`; None when it says nothing
-    readable.
+    """The pause a `Retry-After` header orders, `RETRY_AFTER_MAX_S` at most; None when it cannot be read.
 
     A date in it is measured against the service's own `Date` header where there is one: its clock may be
-    wrong."""
+    wrong.
+    """
     if not header:
         return None
     try:
@@ -190,11 +194,17 @@ class RateLimit:
         self._numbers = count()
         self._next_turn = self._clock.now()
 
+    def waiting(self) -> int:
+        """How many threads wait for a turn."""
+        with self._changed:
+            return len(self._queue)
+
     def turn(self, priority: float = 0.0) -> bool:
         """Wait for a turn. False when a stop was asked for: the caller must not send.
 
         Pass the moment a token was born, and answers that were paid for earliest are collected before newer
-        ones and before new uploads."""
+        ones and before new uploads.
+        """
         with self._changed:
             ticket = (priority, next(self._numbers))
             heapq.heappush(self._queue, ticket)

@@ -80,7 +80,8 @@ def read_tags(path: str) -> MediaInfo | None:
             title=clean(tag.title),
             artist=clean(tag.artist or tag.albumartist),
             album=clean(tag.album),
-            year=year_in(tag.year),
+            # tinytag files WMA's date among the other fields.
+            year=year_in(tag.year or " ".join(tag.other.get("date") or ())),
         ),
     )
 

@@ -1,5 +1,5 @@
 """The commands: the only place that prints and that opens a recognizer."""
 
-from pipeline.cli.main import main
+from pipeline.cli.app import main
 
 __all__ = ["main"]

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.cli import log, opening, options
+from pipeline.cli.money import FIRST_PAUSE_S, TRIES
 from pipeline.cli.terminal import Terminal, printable
 from pipeline.config import load
 from pipeline.errors import UsageError
 from pipeline.recognizers.audiotag import AudioTag
+from pipeline.retry import retrying
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark account
-
-AUDIOTAG_URL=http://localhost:8080/api earmark account --json
+  earmark account
+  AUDIOTAG_URL=http://localhost:8080/api earmark account --json
 """
 
 
@@ -41,7 +43,8 @@ def account(
 
 
 def _show(terminal: Terminal, service: AudioTag) -> None:
-    info, stat = service.info(), service.stat()
+    info = retrying(service.info, tries=TRIES, first_pause_s=FIRST_PAUSE_S)
+    stat = retrying(service.stat, tries=TRIES, first_pause_s=FIRST_PAUSE_S)
     if terminal.as_json:
         terminal.data({"service": service.name, **asdict(info), **asdict(stat)})
         return
@@ -55,5 +58,5 @@ def _show(terminal: Terminal, service: AudioTag) -> None:
         ("queries", f"{stat.queries:,}"),
         ("key expires", stat.expires),
     ):
-        table.add_row(label, printable(value))
-    terminal.out.print(table, markup=False)
+        table.add_row(label, Text(printable(value)))
+    terminal.out.print(table)

@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from pipeline.audio import cores
-from pipeline.batch.enrol import enrol
 from pipeline.batch.tally import Counts
 from pipeline.cli import log, opening, options, roots
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
 from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, printable, quiet_table
 from pipeline.config import Settings, load
 from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import UsageError
-from pipeline.model import FileStatus, Track
+from pipeline.model import Track
 
-ADD_EXAMPLES = """
+ADD_EXAMPLES = """\
 Examples:
 
-earmark catalogue add ~/Music/ripped-from-my-CDs
-
-earmark catalogue add one.flac two.flac
+  earmark catalogue add ~/Music/ripped-from-my-CDs
+  earmark catalogue add one.flac two.flac
 """
 
-REMOVE_EXAMPLES = """
+REMOVE_EXAMPLES = """\
 Examples:
 
-earmark catalogue remove 3f0c9a1b2d4e5f60
-
-earmark catalogue remove ~/Music/wrongly-tagged
+  earmark catalogue remove 3f0c9a1b2d4e5f60
+  earmark catalogue remove ~/Music/wrongly-tagged
 """
 
-LIST_EXAMPLES = """
+LIST_EXAMPLES = """\
 Examples:
 
-earmark catalogue list
-
-earmark catalogue list --json > catalogue.jsonl
+  earmark catalogue list
+  earmark catalogue list --json > catalogue.jsonl
 """
 
 SOME_FAILED = 3
@@ -55,9 +48,7 @@ app = typer.Typer(help="The reference tracks of the embedded engine: what it can
 
 Which = Annotated[
     list[str],
-    typer.Argument(
-        metavar="TRACK...", help="Ids of tracks (see list), or the files and folders they came from."
-    ),
+    typer.Argument(metavar="TRACK", help="Ids of tracks (see list), or files and folders they came from."),
 ]
 
 
@@ -77,25 +68,27 @@ def add(
 
 
 def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosity: int) -> int:
+    from pipeline.batch.enrol import enrol  # noqa: PLC0415 -- it brings the engine, see opening
+
     folder = opening.state_folder(settings)
     log.start(terminal, verbosity=verbosity, folder=folder)
-    done = 0
+    counts = Counts()
 
-    def on_progress(number: int) -> None:
-        nonlocal done
-        done = number
+    def on_progress(done: int, total: int) -> None:
+        nonlocal counts
+        counts = Counts(total=total, done=done)
 
+    catalogue = opening.catalogue(folder)
     with (
         opening.decoder(settings) as decoder,
-        opening.catalogue(folder, create=True) as catalogue,
-        Progress(terminal, "learned", lambda: Counts(done=done, by_status=Counter[FileStatus]())) as progress,
+        Progress(terminal, "learned", lambda: counts) as progress,
         stopping(progress.announce) as stop,
     ):
         result = enrol(
             paths,
             catalogue=catalogue,
             decoder=decoder,
-            workers=settings.audio.workers or cores() + 1,
+            workers=settings.audio.workers,
             stop=stop,
             on_progress=on_progress,
         )
@@ -104,7 +97,8 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
     for path, message in result.failed:
         terminal.note(f"not added  {printable(path)}: {printable(message)}", style="yellow")
     terminal.note(
-        f"catalogue: {result.added:,} added, {result.already_there:,} already there, {len(result.failed):,} failed"
+        f"catalogue: {result.added:,} added, {result.already_there:,} already there, {len(result.failed):,} failed, "
+        f"{len(catalogue):,} in all"
     )
     if stop.is_set():
         return INTERRUPTED
@@ -123,22 +117,22 @@ def remove(
     terminal = Terminal(quiet=quiet)
     settings = load({"state": state}, config=config)
     log.start(terminal, verbosity=verbose)
-    with opening.catalogue(settings.state_folder()) as catalogue:
-        ids = chosen(catalogue.tracks(), tracks)
-        catalogue.remove(ids)
-    terminal.note(f"catalogue: {len(ids):,} removed")
+    catalogue = opening.known_catalogue(settings.state_folder())
+    if catalogue is None:
+        raise UsageError("the catalogue is empty", hint="earmark catalogue add DIR fills it")
+    removed = catalogue.remove(track_ids=chosen(catalogue.tracks(), tracks))
+    terminal.note(f"catalogue: {removed:,} removed, {len(catalogue):,} left")
 
 
-def chosen(tracks: Iterable[KnownTrack], wanted: Iterable[str]) -> list[str]:
-    """Ids of the tracks meant by `wanted`: ids, files or folders. Raises UsageError for one that means none."""
-    known = list(tracks)
+def chosen(tracks: Sequence[KnownTrack], wanted: Iterable[str]) -> list[str]:
+    """Ids of the tracks meant by `wanted`: ids, files, folders. Raises UsageError for one that means none."""
     ids: dict[str, None] = {}
     for word in wanted:
         place = os.path.abspath(os.path.expanduser(word))  # noqa: PTH100, PTH111 -- a name may hold any bytes
         below = os.path.join(place, "")  # noqa: PTH118
         meant = [
             track.track_id
-            for track in known
+            for track in tracks
             if track.track_id == word or track.path == place or track.path.startswith(below)
         ]
         if not meant:
@@ -162,13 +156,13 @@ def list_(
     terminal = Terminal(quiet=quiet, as_json=as_json)
     settings = load({"state": state}, config=config)
     log.start(terminal, verbosity=verbose)
-    with opening.catalogue(settings.state_folder()) as catalogue:
-        tracks = list(catalogue.tracks())
+    catalogue = opening.known_catalogue(settings.state_folder())
+    tracks = catalogue.tracks() if catalogue else []
     if as_json:
         for track in tracks:
             terminal.data(asdict(track))
         return
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table = quiet_table()
     table.add_column("track", no_wrap=True, style="dim")
     table.add_column("what it is", overflow="fold", ratio=2)
     table.add_column("length", justify="right", no_wrap=True)

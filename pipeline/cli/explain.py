@@ -15,18 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli import log, options
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, printable, quiet_table
 from pipeline.config import load
 from pipeline.errors import UsageError
 from pipeline.ledger import AskedSegment, FileEvidence, Ledger
 from pipeline.model import FileRow, Match, Track
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark explain "~/Music/Unknown/track 03.mp3"
-
-earmark explain mix.flac --json
+  earmark explain "~/Music/Unknown/track 03.mp3"
+  earmark explain mix.flac --json
 """
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file that was identified before.")]
@@ -48,8 +47,7 @@ def explain(
         evidence = ledger.evidence(path)
     if evidence is None:
         raise UsageError(
-            f"the ledger has no answer for {printable(file)}",
-            hint="earmark identify FILE asks; then explain it",
+            f"the ledger has no answer for {printable(file)}", hint="earmark identify FILE asks first"
         )
     if as_json:
         _print_json(terminal, evidence)
@@ -79,7 +77,7 @@ def _print(terminal: Terminal, evidence: FileEvidence) -> None:
     raw = [(asked, match) for asked in evidence.segments for match in asked.matches if match.raw is not None]
     if raw:
         out.print()
-        out.print(Text("raw rows, as the service sent them", style="bold"))
+        out.print(Text("raw rows, as they came", style="bold"))
         for asked, match in raw:
             text = printable(json.dumps(match.raw, ensure_ascii=False))
             out.print(Text(f"{_clock(asked.segment.start_s):>8}  {text}", style="dim"), soft_wrap=True)
@@ -97,8 +95,12 @@ def _answer(row: FileRow) -> list[Text]:
     if row.raw_score is not None:
         facts.append(f"raw score {row.raw_score:g}")
     if row.segments_agreeing:
-        facts.append(f"{row.segments_agreeing} segments agree")
-    facts.append(f"{row.credits:g} credits for {row.segments_sent} segments sent")
+        agree = "segment agrees" if row.segments_agreeing == 1 else "segments agree"
+        facts.append(f"{row.segments_agreeing} {agree}")
+    if row.segments_sent:
+        facts.append(f"{row.credits:g} credits for {row.segments_sent} segments sent")
+    if row.tracks > 1:
+        facts.append(f"{row.tracks} tracks heard")
     if row.identified_at:
         facts.append(row.identified_at)
     lines.append(Text(" · ".join(facts), style="dim"))
@@ -111,7 +113,7 @@ def _answer(row: FileRow) -> list[Text]:
 
 
 def _segments(segments: Sequence[AskedSegment]) -> Table:
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table = quiet_table()
     table.add_column("segment", justify="right", no_wrap=True)
     table.add_column("asked", no_wrap=True)
     table.add_column("answer", no_wrap=True)
@@ -120,7 +122,8 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
         candidates = Text("\n").join(_candidate(match) for match in asked.matches)
         status = asked.status.replace("_", " ") if asked.status else "no answer"
         span = f"{_clock(asked.segment.start_s)}-{_clock(asked.segment.end_s)}"
-        table.add_row(span, printable(asked.recognizer), status, candidates or Text(printable(asked.error)))
+        said = candidates or Text(printable(asked.error))
+        table.add_row(span, Text(printable(asked.recognizer)), status, said)
     return table
 
 
@@ -137,7 +140,7 @@ def _candidate(match: Match) -> Text:
 def _votes(segments: Sequence[AskedSegment]) -> Table:
     """How many segments put each track first."""
     first: Counter[str] = Counter(named_track(asked.matches[0].track) for asked in segments if asked.matches)
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table = quiet_table()
     table.add_column("votes", justify="right")
     table.add_column("track named first", overflow="fold")
     for name, votes in first.most_common():

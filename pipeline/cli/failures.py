@@ -6,6 +6,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import typer
 from rich.text import Text
 
 from pipeline.cli import log
@@ -22,9 +23,13 @@ def tell(terminal: Terminal, error: EarmarkError) -> None:
         _line(terminal, "hint", "cyan", hint)
 
 
-def tell_usage(terminal: Terminal, message: str, command: str) -> None:
+def tell_usage(terminal: Terminal, error: typer.TyperException) -> None:
     """Print what is wrong with a command line."""
-    _line(terminal, "error", "bold red", message)
+    if not error.format_message():  # no command at all: the help was the answer
+        return
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "earmark"
+    _line(terminal, "error", "bold red", error.format_message())
     _line(terminal, "hint", "cyan", f"{command} --help shows what it takes")
 
 
@@ -47,9 +52,9 @@ def _written(error: BaseException) -> Path:
         return path
     with tempfile.NamedTemporaryFile(
         "w", prefix="earmark-", suffix=".log", encoding="utf-8", errors="backslashreplace", delete=False
-    ) as stream:
-        stream.write(text)
-    return Path(stream.name)
+    ) as temporary:
+        temporary.write(text)
+    return Path(temporary.name)
 
 
 def _line(terminal: Terminal, label: str, style: str, text: str) -> None:

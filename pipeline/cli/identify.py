@@ -13,22 +13,19 @@ from pipeline.batch.tally import Tally
 from pipeline.cli import failures, log, money, opening, options, results, roots, summary
 from pipeline.cli.progress import Progress
 from pipeline.cli.signals import stopping
-from pipeline.cli.terminal import Terminal
+from pipeline.cli.terminal import Terminal, printable
 from pipeline.config import Settings, load
 from pipeline.ledger import Ledger
 from pipeline.model import Recognizer
 from pipeline.report import check_targets
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark identify ~/Music --out music.xlsx
-
-earmark identify ~/Music --recognizer catalogue --json
-
-earmark identify ~/mixes --coverage full --max-credits 3600
-
-find ~/Music -name '*.mp3' -mtime -7 | earmark identify - --out new.csv
+  earmark identify ~/Music --out music.xlsx
+  earmark identify ~/Music --recognizer catalogue --json
+  earmark identify ~/mixes --coverage full --max-credits 3600
+  find ~/Music -name '*.mp3' -mtime -7 | earmark identify - --out new.csv
 """
 
 
@@ -53,8 +50,9 @@ def identify(
 ) -> None:
     """Say what every file of a folder of music really is.
 
-    Walks the folders, decodes what it needs, asks the recognizers in order and prints a table; --out writes it as a
-    spreadsheet. Resumes by itself: what was answered or paid for is never asked or paid again.
+    Walks the folders, decodes what it needs, asks the recognizers in order and
+    prints a table; --out writes it as a spreadsheet. Resumes by itself: what was
+    answered is not asked again, and never paid again.
     """
     terminal = Terminal(quiet=quiet, as_json=as_json)
     settings = load(
@@ -88,6 +86,8 @@ def _identify(terminal: Terminal, settings: Settings, paths: list[bytes], *, ver
         written = results.write(settings.out, ledger, outcome.run_id, finished_at=run.finished_at or "")
         results.show(terminal, ledger, outcome.run_id)
         paid = bool(opening.services(chain))
+    for path, why in outcome.troubles:
+        terminal.note(f"not read  {printable(path)}: {printable(why)}", style="yellow")
     if outcome.stopped_by is not None:
         failures.tell(terminal, outcome.stopped_by)
     summary.show(
@@ -121,10 +121,10 @@ def _run(
                     tally=counting,
                     stop=stop,
                 )
-                segments, credits = money.at_most(planned, settings.max_credits)
+                segments, cost = money.at_most(planned, settings.max_credits)
             if stop.is_set():
                 raise KeyboardInterrupt
-            money.announce(terminal, services, segments, credits)
+            money.announce(terminal, services, segments, cost)
         with Progress(terminal, "answered", tally.now) as progress, stopping(progress.announce) as stop:
             return run_identify(
                 paths,

@@ -24,7 +24,7 @@ class _TerminalHandler(logging.Handler):
 
 
 def start(terminal: Terminal, *, verbosity: int, folder: Path | None = None) -> None:
-    """Send the program's records to the terminal (-v: info, -vv: debug) and, given a folder, to its log file."""
+    """Send log records to the terminal (-v: info, -vv: debug) and, given a folder, to a file there."""
     logger = logging.getLogger("pipeline")
     logger.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
     for handler in list(logger.handlers):

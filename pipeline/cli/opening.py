@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.audio import Decoder, open_decoder
 from pipeline.batch.options import Coverage, Options
 from pipeline.config import Settings
-from pipeline.engine.catalogue import Catalogue
 from pipeline.errors import StorageError, UsageError
 from pipeline.model import Recognizer
 from pipeline.recognizers.audiotag import AudioTag
-from pipeline.recognizers.embedded import Embedded
+
+if TYPE_CHECKING:
+    from pipeline.engine.catalogue import Catalogue
 
 CATALOGUE_FOLDER = "catalogue"
 
@@ -54,9 +56,22 @@ def state_folder(settings: Settings) -> Path:
     return folder
 
 
-def catalogue(state: Path, *, create: bool = False) -> Catalogue:
-    """The reference tracks of this state folder. Raises StorageError when there are none and `create` is off."""
-    return Catalogue.open(state / CATALOGUE_FOLDER, create=create)
+def catalogue(state: Path) -> Catalogue:
+    """The reference tracks of this state folder, made empty if there are none. Raises StorageError."""
+    from pipeline.engine.catalogue import Catalogue  # noqa: PLC0415 -- half a second, only for who needs it
+
+    return Catalogue.open(state / CATALOGUE_FOLDER, create=True)
+
+
+def known_catalogue(state: Path) -> Catalogue | None:
+    """The reference tracks of this state folder; None when there are none."""
+    from pipeline.engine import manifest  # noqa: PLC0415 -- as above
+    from pipeline.engine.catalogue import Catalogue  # noqa: PLC0415 -- as above
+
+    if not (state / CATALOGUE_FOLDER / manifest.NAME).exists():
+        return None
+    known = Catalogue.open(state / CATALOGUE_FOLDER)
+    return known if len(known) else None
 
 
 def decoder(settings: Settings) -> Decoder:
@@ -67,17 +82,19 @@ def decoder(settings: Settings) -> Decoder:
 
 
 @contextmanager
-def recognizers(settings: Settings, state: Path) -> Iterator[list[Recognizer]]:
-    """Who is asked, in the order of asking. Raises UsageError when nobody could name anything."""
-    names = settings.recognizer or _usual(settings)
+def recognizers(settings: Settings, state: Path, *, only_plan: bool = False) -> Iterator[list[Recognizer]]:
+    """Who is asked, in the order of asking. Raises UsageError when nobody could name anything.
+
+    With `only_plan` nothing will be sent: a service needs no key, and its price can be known before it has one.
+    """
+    names = settings.recognizer or _usual(settings, only_plan=only_plan)
     chain: list[Recognizer] = []
     with ExitStack() as opened:
         for name in names:
             if name == "catalogue":
-                if known := _filled_catalogue(state):
-                    chain.append(Embedded(known))
+                chain += _embedded(state)
             else:
-                chain.append(opened.enter_context(service(settings, name)))
+                chain.append(opened.enter_context(service(settings, name, only_plan=only_plan)))
         if not chain:
             raise UsageError(NOBODY, hint=BOTH_WAYS)
         yield chain
@@ -88,30 +105,37 @@ def services(chain: list[Recognizer]) -> list[AudioTag]:
     return [recognizer for recognizer in chain if isinstance(recognizer, AudioTag)]
 
 
-def service(settings: Settings, name: str) -> AudioTag:
+def service(settings: Settings, name: str, *, only_plan: bool = False) -> AudioTag:
     """The AudioTag-compatible service of this name. Raises UsageError when no key is set for it."""
-    url = settings.audiotag.url if name == "audiotag" else name
+    url = address(settings, name)
     key = settings.key_for(url)
-    if key is None:
+    if key is None and not only_plan:
         raise UsageError(
             f"no key is set for {url}",
             hint='export AUDIOTAG_API_KEY=…, or put api_key_file = "…" under [audiotag] in the config file',
         )
     return AudioTag(
         url,
-        key.get_secret_value(),
+        key.get_secret_value() if key else "none",
         jobs=settings.jobs,
         rate_per_s=settings.audiotag.rate_per_s,
         insecure=settings.insecure,
     )
 
 
-def _usual(settings: Settings) -> tuple[str, ...]:
-    return ("catalogue", "audiotag") if settings.key_for(settings.audiotag.url) else ("catalogue",)
+def address(settings: Settings, name: str) -> str:
+    """Where the service of this name is."""
+    return settings.audiotag.url if name == "audiotag" else name
 
 
-def _filled_catalogue(state: Path) -> Catalogue | None:
-    if not (state / CATALOGUE_FOLDER).exists():
-        return None
-    known = catalogue(state)
-    return known if next(iter(known.tracks()), None) is not None else None
+def _embedded(state: Path) -> list[Recognizer]:
+    """The engine of this process, unless it knows no music yet."""
+    from pipeline.recognizers.embedded import Embedded  # noqa: PLC0415 -- as above
+
+    known = known_catalogue(state)
+    return [Embedded(known)] if known else []
+
+
+def _usual(settings: Settings, *, only_plan: bool) -> tuple[str, ...]:
+    asks_service = only_plan or settings.key_for(settings.audiotag.url) is not None
+    return ("catalogue", "audiotag") if asks_service else ("catalogue",)

@@ -11,21 +11,27 @@ _ASK, _LIMITS, _FILES, _SPEAK = "Who is asked", "Limits", "Files", "Output"
 
 Paths = Annotated[
     list[str],
-    typer.Argument(metavar="PATH...", help="Folders and files of music; - reads a list of paths from stdin."),
+    typer.Argument(metavar="PATH", help="Folders and files of music; - reads a list of paths from stdin."),
 ]
 Recognizer = Annotated[
     list[str] | None,
     typer.Option(
         "--recognizer",
         metavar="NAME[,NAME...]",
-        help="In order of asking: catalogue (what you taught it, free), audiotag (the paid service), or the https "
-        "address of another AudioTag-compatible service. Default: catalogue, then audiotag if a key is set.",
+        help="In order of asking: catalogue (what you taught it, free), audiotag (the paid service), or the "
+        "https address of another AudioTag-compatible service. Default: catalogue, then audiotag if a "
+        "key is set.",
         rich_help_panel=_ASK,
     ),
 ]
 Insecure = Annotated[
     bool | None,
-    typer.Option("--insecure", help="Accept an http address that is not this machine.", rich_help_panel=_ASK),
+    typer.Option(
+        "--insecure",
+        metavar="",
+        help="Accept an http address that is not this machine.",
+        rich_help_panel=_ASK,
+    ),
 ]
 Coverage = Annotated[
     str | None,
@@ -122,18 +128,31 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object a line on stdout.", rich_help_panel=_SPEAK)
+    bool,
+    typer.Option(
+        "--json", metavar="", help="Print one JSON object a line on stdout.", rich_help_panel=_SPEAK
+    ),
 ]
 Quiet = Annotated[
     bool,
     typer.Option(
-        "-q", "--quiet", help="No progress, no summary; data and errors only.", rich_help_panel=_SPEAK
+        "-q",
+        "--quiet",
+        metavar="",
+        help="No progress, no summary; data and errors only.",
+        rich_help_panel=_SPEAK,
     ),
 ]
 Verbose = Annotated[
     int,
     typer.Option(
-        "-v", "--verbose", count=True, help="Say more; -vv says everything.", rich_help_panel=_SPEAK
+        "-v",
+        "--verbose",
+        count=True,
+        metavar="",
+        show_default=False,
+        help="Say more; -vv says everything.",
+        rich_help_panel=_SPEAK,
     ),
 ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.batch.plan import PlannedFile, estimate
@@ -13,18 +12,16 @@ from pipeline.batch.tally import Tally
 from pipeline.cli import log, money, opening, options, roots
 from pipeline.cli.progress import Progress
 from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, printable, quiet_table
 from pipeline.config import load
 from pipeline.ledger import Ledger
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark plan ~/Music
-
-earmark plan ~/mixes --coverage full --recognizer audiotag
-
-earmark plan ~/Music --json
+  earmark plan ~/Music
+  earmark plan ~/mixes --coverage full --recognizer audiotag
+  earmark plan ~/Music --json
 """
 
 SHOWN_FILES = 40
@@ -67,7 +64,7 @@ def plan(
     log.start(terminal, verbosity=verbose, folder=folder)
     tally = Tally()
     with (
-        opening.recognizers(settings, folder) as chain,
+        opening.recognizers(settings, folder, only_plan=True) as chain,
         Ledger.open(folder) as ledger,
         opening.decoder(settings) as decoder,
     ):
@@ -86,22 +83,29 @@ def plan(
             )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-        _show(terminal, planned)
-        segments, credits = money.at_most(planned, settings.max_credits)
-        money.announce(terminal, services, segments, credits)
+        segments, cost = money.at_most(planned, settings.max_credits)
+        _show(terminal, planned, segments, cost)
+        keyed = [service for service in services if settings.key_for(opening.address(settings, service.name))]
+        money.announce(terminal, keyed, segments, cost)
         if not services:
             terminal.note("no paid service is asked: a run costs nothing")
+        elif not keyed:
+            terminal.note(
+                f"at most {cost:,.0f} credits (seconds of audio) in {segments:,} segments; no key is set"
+            )
 
 
-def _show(terminal: Terminal, planned: list[PlannedFile]) -> None:
+def _show(terminal: Terminal, planned: list[PlannedFile], segments: int, cost: float) -> None:
     if terminal.as_json:
         for file in planned:
-            terminal.data(asdict(file))
+            terminal.data({"kind": "file", **asdict(file)})
+        total = {"files": len(planned), "segments_at_most": segments, "credits_at_most": cost}
+        terminal.data({"kind": "total", **total})
         return
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold", ratio=3)
-    table.add_column("segments at most", justify="right")
-    table.add_column("credits at most", justify="right")
+    table = quiet_table(show_footer=True)
+    table.add_column("file", f"{len(planned):,} files", overflow="fold", ratio=3)
+    table.add_column("segments\nat most", f"{segments:,}", justify="right")
+    table.add_column("credits\nat most", f"{cost:,.0f}", justify="right")
     table.add_column("note", overflow="fold", ratio=2)
     for file in planned[:SHOWN_FILES]:
         table.add_row(

@@ -61,10 +61,7 @@ def duration(seconds: float) -> str:
 
 def work_line(counts: Counts) -> str:
     """What a run has found and spent so far."""
-    by_status = [
-        f"{number:,} {status.replace('_', ' ')}" for status, number in counts.by_status.most_common()
-    ]
-    parts = [*by_status]
+    parts = [f"{count:,} {status.replace('_', ' ')}" for status, count in counts.by_status.most_common()]
     if counts.segments_sent or counts.in_flight:
         parts.append(f"{counts.credits:,.0f} credits")
         parts.append(f"{counts.in_flight} in flight")
@@ -76,12 +73,8 @@ def work_line(counts: Counts) -> str:
 def heartbeat_line(verb: str, counts: Counts, per_s: float) -> str:
     """One line for a log: count, rate, time left, and what was found."""
     of_total = f" of {counts.total:,}" if counts.total is not None else ""
-    parts = [
-        f"{verb} {counts.done:,}{of_total} files",
-        f"{per_s:.1f}/s",
-        left(counts, per_s),
-        work_line(counts),
-    ]
+    done = f"{verb} {counts.done:,}{of_total} files"
+    parts = (done, f"{per_s:.1f}/s", left(counts, per_s), work_line(counts))
     return printable(" · ".join(part for part in parts if part))
 
 
@@ -127,7 +120,7 @@ class Progress:
             self._heart.join()
 
     def announce(self, notice: str) -> None:
-        """Show a line at once: in the picture on a terminal, on stderr elsewhere. Safe in a signal handler."""
+        """Show a line at once: below the bar on a terminal, on stderr elsewhere."""
         self._notice = notice
         if self._live is None:
             self._terminal.note(notice)

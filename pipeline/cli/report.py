@@ -13,14 +13,12 @@ from pipeline.errors import UsageError
 from pipeline.ledger import Ledger
 from pipeline.report import check_targets
 
-EXAMPLES = """
+EXAMPLES = """\
 Examples:
 
-earmark report
-
-earmark report --out music.xlsx --out music.parquet
-
-earmark report --run 3 --json
+  earmark report
+  earmark report --out music.xlsx --out music.parquet
+  earmark report --run 3 --json
 """
 
 Run = Annotated[

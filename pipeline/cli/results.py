@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 
-from pipeline.cli.terminal import Terminal
+from pipeline.cli.terminal import QUIET_BOX, Terminal
 from pipeline.ledger import Ledger
 from pipeline.report import file_table, write_reports
 
@@ -24,7 +24,9 @@ def show(terminal: Terminal, ledger: Ledger, run_id: int) -> None:
         return
     first = list(islice(rows, 1))
     if first:
-        terminal.out.print(file_table(chain(first, rows), limit=SHOWN_FILES))
+        table = file_table(chain(first, rows), limit=SHOWN_FILES)
+        table.box = QUIET_BOX
+        terminal.out.print(table)
 
 
 def write(targets: Sequence[Path], ledger: Ledger, run_id: int, *, finished_at: str) -> list[Path]:

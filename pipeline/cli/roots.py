@@ -6,19 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 
+from pipeline.batch.walk import paths_from
 from pipeline.cli.terminal import printable
 from pipeline.errors import UsageError
 
 
 def resolved(given: Sequence[str]) -> list[bytes]:
-    """The paths as the file system spells them. Raises UsageError for a typed one that does not exist.
-
-    A listed one that is gone by now is left to the run, which gives it a row of its own.
-    """
+    """The paths as the file system spells them. Raises UsageError for a typed one that does not exist."""
     found: list[bytes] = []
     for path in given:
         if path == "-":
-            found += _listed()
+            found += paths_from(sys.stdin.buffer)
         elif os.path.lexists(path):
             found.append(os.fsencode(path))
         else:
@@ -28,9 +26,3 @@ def resolved(given: Sequence[str]) -> list[bytes]:
             "the list on stdin holds no path", hint="for example: find . -name '*.mp3' | earmark identify -"
         )
     return found
-
-
-def _listed() -> list[bytes]:
-    """One path a line, or between NULs as `find -print0` writes them, for names that hold line breaks."""
-    text = sys.stdin.buffer.read()
-    return [path for path in text.split(b"\0" if b"\0" in text else b"\n") if path]

@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C, SIGTERM or SIGHUP sets, telling `announce`; the second one ends the process."""
+    """An event that the first Ctrl-C, SIGTERM or SIGHUP sets and announces; the second ends the process."""
     stop = threading.Event()
 
     def received(number: int, _: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
 
 
 def _leave_now() -> None:
-    # The ledger is safe at any moment, so nothing has to be wound up; only the cursor that progress hid comes back.
+    # The ledger is safe at any moment: nothing is wound up, only the cursor that progress hid comes back.
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
     os._exit(INTERRUPTED)

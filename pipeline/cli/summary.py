@@ -25,9 +25,7 @@ _SAID = {
 def result_line(counts: Counts, seconds: float) -> str:
     """How many files, and what became of them."""
     files = f"{counts.done:,} file{'' if counts.done == 1 else 's'}"
-    fates = [
-        f"{counts.by_status[status]:,} {said}" for status, said in _SAID.items() if counts.by_status[status]
-    ]
+    fates = [f"{number:,} {said}" for status, said in _SAID.items() if (number := counts.by_status[status])]
     line = f"{files} in {duration(seconds)}"
     if fates:
         line += ": " + ", ".join(fates)
@@ -53,10 +51,8 @@ def next_lines(counts: Counts, *, paid: bool, written: Sequence[Path], exit_code
     if counts.by_status[FileStatus.PENDING] or exit_code in (4, 5, 6, 7, 130):
         lines.append("the same command goes on where this one stopped")
     if counts.by_status[FileStatus.NOT_FOUND] and not paid:
-        lines.append(
-            "not found means not in your catalogue: add more music to it (earmark catalogue add DIR), "
-            "or set AUDIOTAG_API_KEY to ask the AudioTag service about the rest"
-        )
+        lines.append("not found: your catalogue does not hold it; earmark catalogue add DIR teaches it more,")
+        lines.append("and with AUDIOTAG_API_KEY set the rest is asked of the AudioTag service")
     if counts.by_status[FileStatus.FAILED] or counts.by_status[FileStatus.UNREADABLE]:
         lines.append("earmark explain FILE says what went wrong with a file")
     if counts.done and not written:
@@ -71,7 +67,10 @@ def show(
     terminal.note()
     terminal.note(result_line(counts, seconds), style="bold")
     terminal.note(f"cost    {cost_line(counts)}")
-    for path in written:
-        terminal.note(f"report  {printable(str(path))}")
-    for line in next_lines(counts, paid=paid, written=written, exit_code=exit_code):
-        terminal.note(f"next    {line}")
+    _listed(terminal, "report", [printable(str(path)) for path in written])
+    _listed(terminal, "next", next_lines(counts, paid=paid, written=written, exit_code=exit_code))
+
+
+def _listed(terminal: Terminal, label: str, lines: Sequence[str]) -> None:
+    for number, line in enumerate(lines):
+        terminal.note(f"{'' if number else label:<8}{line}")

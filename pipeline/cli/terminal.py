@@ -1,4 +1,4 @@
-"""The two streams: data goes to stdout, everything else to stderr; nothing a file is called can drive the terminal."""
+"""The two streams: data goes to stdout, everything else to stderr; no file name can drive the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
+
+QUIET_BOX = box.SIMPLE_HEAD
+"""A line below the header and none between the cells: the words are what matters."""
 
 PIPE_WIDTH = 160
 """Columns of a table that goes into a pipe: nobody's window limits it, a person may still read it."""
@@ -32,7 +37,7 @@ class Terminal:
         self.err = _console(stderr=True)
 
     def data(self, row: Mapping[str, Any]) -> None:
-        """One object, one line, on stdout. Bytes of names that are not UTF-8 come as lone `\\udcXX` escapes."""
+        """One object, one line, on stdout. Bytes that are not UTF-8 come as lone `\\udcXX` escapes."""
         try:
             sys.stdout.write(json.dumps(row, separators=(", ", ": "), default=str) + "\n")
         except BrokenPipeError:
@@ -44,18 +49,23 @@ class Terminal:
             self.err.print(text, style=style, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Hand over what is still buffered, here and not at exit, where a closed pipe would print a traceback."""
+        """Hand over what is buffered, here and not at exit, where a closed pipe would print a traceback."""
         try:
             sys.stdout.flush()
         except BrokenPipeError:
             _let_stdout_go()
 
 
+def quiet_table(**options: Any) -> Table:
+    """An empty table without lines between its cells."""
+    return Table(box=QUIET_BOX, show_edge=False, pad_edge=False, header_style="bold", **options)
+
+
 def printable(text: str) -> str:
-    """`text` in one line without control characters: a file name may hold line breaks and escape sequences."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogateescape").decode("ascii") for c in text
-    )
+    """`text` in one line, control characters spelt out: a file name may hold escape sequences."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _console(*, stderr: bool) -> Console:

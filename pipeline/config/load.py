@@ -26,7 +26,7 @@ def load(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) 
     """
     given = {name: value for name, value in (flags or {}).items() if value not in (None, (), [])}
     _reject_unknown_variables()
-    path = _config_path(config)
+    path = config_path(config)
     file = _read_file(path) if path else {}
     sources: list[tuple[str, Nested]] = [
         ("flag", given),
@@ -43,7 +43,8 @@ def load(flags: Mapping[str, Any] | None = None, *, config: Path | None = None) 
     return checked(_with_key_from_file(settings), sources)
 
 
-def _config_path(given: Path | None) -> Path | None:
+def config_path(given: Path | None) -> Path | None:
+    """The config file in use, if there is one."""
     named = given or (Path(value) if (value := os.environ.get(_CONFIG_VARIABLE)) else None)
     if named is not None:
         return named

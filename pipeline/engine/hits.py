@@ -26,7 +26,7 @@ SPAN_Z: Final = 2.0
 SAME_Z_SHARE: Final = 0.6
 SAME_PEAKS_SHARE: Final = 0.4
 SAME_SPAN_SHARE: Final = 0.5
-"""Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks (chance: 0.15)."""
+"""Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,9 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class Heard:
+    """A candidate with its peaks in the probe's frames and bins [peaks], and the frames where they fit."""
+
     candidate: Candidate
     at: npt.NDArray[np.int32]
     bins: npt.NDArray[np.int32]
@@ -73,8 +75,8 @@ def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
         found = search_bent(query, parts)
     if not any(map(_certain, found)):
         return []
-    groups: list[list[_Heard]] = []
-    for heard in (_heard(query, candidate) for candidate in found):
+    groups: list[list[Heard]] = []
+    for heard in (hear(query, candidate) for candidate in found):
         group = next((group for group in groups if _same_recording(query, group[0], heard)), None)
         if group is not None:
             group.append(heard)
@@ -91,16 +93,17 @@ def find_candidates(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     found = search_plain(query, parts)
     if not any(map(_certain, found)):
         found = sorted([*found, *search_bent(query, parts)], key=lambda candidate: -candidate.log_odds)
-    return [_hit(query, len(pcm), [_heard(query, candidate)]) for candidate in found]
+    return [_hit(query, len(pcm), [hear(query, candidate)]) for candidate in found]
 
 
 def _certain(candidate: Candidate) -> bool:
     return candidate.log_odds >= ACCEPT_LOG_ODDS
 
 
-def _heard(query: Query, candidate: Candidate) -> _Heard:
+def hear(query: Query, candidate: Candidate) -> Heard:
+    """The candidate with where it is heard."""
     at, bins = candidate.heard_peaks(query)
-    return _Heard(candidate, at, bins, heard_span(query, at, bins))
+    return Heard(candidate, at, bins, heard_span(query, at, bins))
 
 
 def heard_span(query: Query, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32]) -> tuple[int, int]:
@@ -116,20 +119,25 @@ def heard_span(query: Query, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int
     return int(np.argmin(sums[: last + 1])), last
 
 
-def _same_recording(query: Query, best: _Heard, other: _Heard) -> bool:
+def _same_recording(query: Query, best: Heard, other: Heard) -> bool:
     if other.candidate.z < SAME_Z_SHARE * best.candidate.z:
         return False
     overlap = min(best.span[1], other.span[1]) - max(best.span[0], other.span[0])
     if overlap < SAME_SPAN_SHARE * (best.span[1] - best.span[0]):
         return False
+    return peaks_shared(query, best, other) >= SAME_PEAKS_SHARE
+
+
+def peaks_shared(query: Query, best: Heard, other: Heard) -> float:
+    """The share of the second track's peaks that lie on or next to one of the first's: 1 for the same recording."""
     near = np.zeros((query.frames + 2, BINS + 2), np.bool_)
     for frames in range(3):
         for bins in range(3):
             near[best.at + frames, best.bins + bins] = True
-    return float(near[other.at + 1, other.bins + 1].mean()) >= SAME_PEAKS_SHARE
+    return float(near[other.at + 1, other.bins + 1].mean()) if len(other.at) else 0.0
 
 
-def _hit(query: Query, samples: int, group: list[_Heard]) -> Hit:
+def _hit(query: Query, samples: int, group: list[Heard]) -> Hit:
     """The hit of the group's best fit, which is not always its likeliest; the others are its other names."""
     best = max(group, key=lambda heard: heard.candidate.z)
     candidate = best.candidate

@@ -1,8 +1,11 @@
 """The catalogue's commit point: which shards count, and which of their tracks no longer do.
 
-`manifest.json` = {"earmark_catalogue": FORMAT, "generation": n, "lineage": "...", "shards": [[name, size_bytes, crc32], ...],
-"removed": {shard name: [track number, ...]}, "crc32": of the JSON of all the rest}. It is replaced as a whole; a shard that
-it does not name does not exist.
+    {"earmark_catalogue": FORMAT, "generation": n, "lineage": "...",
+     "shards": [[name, size_bytes, crc32], ...],
+     "removed": {shard name: [track number, ...]},
+     "crc32": of the JSON of all the rest}
+
+It is replaced as a whole; a shard that it does not name does not exist.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     0            "EARSHARD"
     8            format version, uint32 (all numbers little-endian)
     12           length of the header in bytes, uint32
-    16           header, JSON: {"tracks": [[first_frame, frames, track row], ...], "postings": n, "peaks": n, "blocks": n}
+    16           header, JSON: {"tracks": [[first_frame, frames, track row], ...],
+                                "postings": n, "peaks": n, "blocks": n}
     to 64        zeros, here and after every array
     first_posting    uint32[KEYS + 1]   key k's postings are first_posting[k] to before first_posting[k + 1]
     postings         uint32[postings]   frame of the shard at which a landmark begins

@@ -53,7 +53,8 @@ class AudioTag:
     nothing taken: ServiceUnreachable, ServiceBusy, UsageError, KeyRefused, CreditsExhausted, SegmentRefused
     (but see "could not process the file" in wire/audiotag_errors) ·
     nobody knows: UploadInDoubt, and BadReply from `identify`, which is a refusal in words the document has
-    not. May be used by many threads; nothing is repeated here (that is `pipeline.retry`'s part)."""
+    not. May be used by many threads; nothing is repeated here (that is `pipeline.retry`'s part).
+    """
 
     paid = True
     edition = ""
@@ -73,7 +74,8 @@ class AudioTag:
     ) -> None:
         """`jobs`: threads that ask at the same time. `upload_s`, `answer_s`: the longest silence borne from
         the service after an upload, and after a free request. `rate_per_s`: requests of all kinds; None: no
-        limit. UsageError when the address or the key cannot be used."""
+        limit. UsageError when the address or the key cannot be used.
+        """
         self._http = AudioTagHttp(url, key, connections=jobs, connect_s=connect_s, insecure=insecure)
         self._upload_s = upload_s
         self._answer_s = answer_s
@@ -99,7 +101,8 @@ class AudioTag:
         self, probe: Probe, *, start_s: float | None = None, length_s: float | None = None
     ) -> Recognition:
         """Upload a probe, or have only `length_s` from `start_s` of it analysed; PENDING with a token,
-        mostly."""
+        mostly.
+        """
         analysed_s = min(length_s or probe.length_s, probe.length_s - (start_s or 0.0))
         content = wav_bytes(probe.pcm)
         if analysed_s < MIN_SEGMENT_S or len(content) > MAX_UPLOAD_BYTES:
@@ -178,7 +181,8 @@ class AudioTag:
 
     def _without_reply(self, action: str, answer: Answer) -> EarmarkError | None:
         """What became of a free request whose reply cannot be read; None when the reply itself is to
-        blame."""
+        blame.
+        """
         refused = self._refused(answer, action)
         if refused is not None:
             return refused
@@ -199,7 +203,8 @@ class AudioTag:
 
     def _refused(self, answer: Answer, action: str) -> EarmarkError | None:
         """What an HTTP status below 500 says when the body says nothing: the request was turned away
-        unread."""
+        unread.
+        """
         status = answer.status or 0
         said = f"{self.name} answered {action} with HTTP {status}"
         if status == 429:

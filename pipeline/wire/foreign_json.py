@@ -62,7 +62,8 @@ def _storable_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _storable(value: Any) -> Any:
     """The value without lone surrogates: JSON can spell them, but no file, database or terminal takes
-    them."""
+    them.
+    """
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):

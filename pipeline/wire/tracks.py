@@ -22,7 +22,8 @@ EVEN_ODDS_SCORE = 12.0
 
 _SAME_NAME = 88.0
 """RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten
-letters."""
+letters.
+"""
 
 _DASH = re.compile(r"\s+[-–—]\s+")
 _OF_WHAT = r"(?:\s+(?:album|artist|track|title|name|info|information|data))"
@@ -71,12 +72,16 @@ def probability(score: float | None) -> float:
     """
     if score is None or score <= 0:
         return 0.0
-    return 1.0 / (1.0 + (EVEN_ODDS_SCORE / score) ** 2)
+    odds_against = (EVEN_ODDS_SCORE / score) * (EVEN_ODDS_SCORE / score)
+    return 1.0 / (1.0 + odds_against)
 
 
 def same_name(one: str, other: str) -> bool:
     """Whether two spellings are one name, apart from case, punctuation and a slip."""
-    return fuzz.ratio(one, other, processor=default_process) >= _SAME_NAME
+    plain, other_plain = default_process(one), default_process(other)
+    if not (plain and other_plain):  # the bands "!!!" and "???" have nothing left to compare
+        return one == other != ""
+    return fuzz.ratio(plain, other_plain) >= _SAME_NAME
 
 
 def clean(row: Row, artists: Sequence[str] = ()) -> Track:
@@ -88,10 +93,11 @@ def clean(row: Row, artists: Sequence[str] = ()) -> Track:
     parts = _DASH.split(title, maxsplit=1)
     if len(parts) == 2 and all(map(_known, parts)):
         first, second = parts
+        known = [name for name in (artist, *artists) if same_name(first, name)]
         if artist and same_name(second, artist):
             title = first
-        elif series or any(same_name(first, known) for known in (artist, *artists) if known):
-            title, artist = second, first
+        elif known or series:
+            title, artist = second, known[0] if known else first
     year = row.year if row.year in _YEARS else None
     return Track(title or row.title, artist, album, year)
 

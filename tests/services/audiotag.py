@@ -27,22 +27,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.model import MIN_SEGMENT_S, RATE_HZ, Pcm, Status
-from pipeline.wire.audiotag import (
-    Accepted,
-    AccountStat,
-    Candidate,
-    Info,
-    Outcome,
+from pipeline.wire.audiotag import Accepted, AccountStat, Candidate, Info, Outcome, read_candidates
+from pipeline.wire.audiotag_errors import ErrorText
+from pipeline.wire.audiotag_replies import (
     error_reply,
     identify_reply,
     info_reply,
     lost_token_reply,
-    read_candidates,
     result_reply,
     stat_reply,
     to_json,
 )
-from pipeline.wire.audiotag_errors import ErrorText
 from tests.services.faults import Fault, from_json
 from tests.services.uploads import Form, read_form, read_pcm
 
@@ -103,7 +98,8 @@ class AudioTagService:
     ) -> None:
         """`keys`: key to `active`, `expired` or `inactive`. `latency_s`: how long a recognition takes on the
         clock `now`. `free_s` is used up first, then `credits_s`, seconds too. `record`: a file that receives
-        every charge as a line of JSON, at once."""
+        every charge as a line of JSON, at once.
+        """
         self.lookup = lookup
         self.keys = dict(keys or {KEY: "active"})
         self.latency_s = latency_s

@@ -15,7 +15,7 @@ from pipeline.errors import EarmarkError
 
 app = typer.Typer(
     name="earmark",
-    help="Point it at a folder of music; get a spreadsheet that says what every file really is, and what it cost.",
+    help="Point it at a folder of music: it says what every file really is, and what it cost to know.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -39,7 +39,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def earmark(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="Print the version.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     pass

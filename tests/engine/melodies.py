@@ -1,0 +1,71 @@
+"""Music for the engine's tests: tunes that numpy plays, every seed another one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import signal
+
+from pipeline.engine.tracks import Entry, KnownTrack
+from pipeline.model import RATE_HZ, Pcm
+
+Sound = npt.NDArray[np.float64]
+
+
+def tune(seed: int, length_s: float = 40.0) -> Pcm:
+    """Two voices over a drum, with notes, rhythm and timbre drawn from the seed."""
+    rng = np.random.default_rng(seed)
+    sound = np.zeros(round(length_s * RATE_HZ))
+    for octave, pace_s in ((0, 0.22), (12, 0.31)):
+        timbre = rng.uniform(0.1, 1.0, 6) / np.arange(1, 7)
+        start_s = 0.0
+        while start_s < length_s - 1.5:
+            pitch_hz = 220 * 2 ** ((octave + int(rng.integers(0, 13))) / 12)
+            _add(sound, start_s, _note(pitch_hz, rng.uniform(0.3, 1.2), timbre))
+            start_s += pace_s * int(rng.integers(1, 4))
+    for start_s in np.arange(0, length_s - 0.5, rng.uniform(0.4, 0.7)):
+        _add(sound, start_s, 0.5 * rng.standard_normal(800) * np.exp(-np.arange(800) / 150))
+    return to_pcm(sound)
+
+
+def _note(pitch_hz: float, length_s: float, timbre: Sound) -> Sound:
+    time_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
+    partials = [
+        strength * np.sin(2 * np.pi * pitch_hz * (n + 1) * time_s)
+        for n, strength in enumerate(timbre)
+        if pitch_hz * (n + 1) < RATE_HZ / 2
+    ]
+    return np.sum(partials, axis=0) * np.exp(-3 * time_s / length_s)
+
+
+def _add(sound: Sound, start_s: float, part: Sound) -> None:
+    start = round(start_s * RATE_HZ)
+    sound[start : start + len(part)] += part[: len(sound) - start]
+
+
+def to_pcm(sound: Sound) -> Pcm:
+    """int16 at a comfortable level."""
+    return np.rint(sound * (12_000 / (np.abs(sound).max() + 1e-9))).astype(np.int16)
+
+
+def cut(pcm: Pcm, start_s: float, length_s: float) -> Pcm:
+    """A span of the samples."""
+    return pcm[round(start_s * RATE_HZ) : round((start_s + length_s) * RATE_HZ)]
+
+
+def noisy(pcm: Pcm, snr_db: float, seed: int = 0) -> Pcm:
+    """The samples under white noise."""
+    sound = pcm.astype(np.float64)
+    noise = np.random.default_rng(seed).standard_normal(len(pcm))
+    return to_pcm(sound + noise * np.sqrt(np.mean(sound**2) / 10 ** (snr_db / 10)))
+
+
+def at_speed(pcm: Pcm, percent: int) -> Pcm:
+    """The samples played `percent` too fast: tempo and pitch rise alike."""
+    return to_pcm(signal.resample_poly(pcm.astype(np.float64), 100, 100 + percent))
+
+
+def entry(seed: int, length_s: float = 40.0) -> Entry:
+    """A tune as the catalogue takes it."""
+    pcm = tune(seed, length_s)
+    return Entry(KnownTrack(f"tune-{seed}", f"Tune {seed}", "Numpy", path=f"/music/{seed}.flac"), [pcm])
