@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,15 +16,28 @@ from tests.cli.conftest import melody, write_wav
 from tests.conftest import ROOT, Earmark
 
 
-@pytest.fixture
-def known(earmark: Earmark, tmp_path: Path, state: Path) -> Path:
-    """A catalogue that knows the first tune."""
-    folder = tmp_path / "known"
-    write_wav(folder / "The First Tune.wav", melody(1))
-    done = earmark("catalogue", "add", "--state", state, folder)
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the first tune in `known`, and a catalogue that learned it in `state`."""
+    folder = tmp_path_factory.mktemp("taught")
+    write_wav(folder / "known" / "The First Tune.wav", melody(1))
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "catalogue", "add", "--state", folder / "state", folder / "known"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert "1 added" in done.stderr
+    assert b"1 added" in done.stderr
     return folder
+
+
+@pytest.fixture
+def known(taught: Path, state: Path) -> Path:
+    """The state folder knows the first tune, which came from the folder returned."""
+    shutil.copytree(taught / "state", state)
+    return taught / "known"
 
 
 def test_with_nobody_to_ask_three_lines_name_both_ways_before_anything_is_decoded(
