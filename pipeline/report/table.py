@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from itertools import islice
+from math import floor
 
 from rich.table import Table
 from rich.text import Text
@@ -41,7 +42,7 @@ def file_table(rows: Iterable[FileRow], *, limit: int = 20) -> Table:
             Text(row.status, style=_STYLES.get(FileStatus(row.status), "")),
             _safe(row.title),
             _safe(row.artist),
-            Text("" if row.confidence is None else f"{row.confidence:.2f}"),
+            Text("" if row.confidence is None else f"{floor(row.confidence * 100) / 100:.2f}"),
             Text(f"{row.credits:g}" if row.credits else ""),
             _safe(row.error),
         )

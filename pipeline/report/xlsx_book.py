@@ -18,7 +18,7 @@ SHEET_ROWS = 1_048_576
 
 NUMBER_FORMATS = {
     Kind.TEXT: {},
-    Kind.PROBABILITY: {"num_format": "0.0%"},
+    Kind.PROBABILITY: {"num_format": "0.00%"},
     Kind.NUMBER: {},
     Kind.WHOLE: {"num_format": "0"},
     Kind.MOMENT: {"num_format": "yyyy-mm-dd hh:mm:ss"},

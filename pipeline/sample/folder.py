@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline import audio
 from pipeline.errors import MediaError
 from pipeline.files import atomic_write, storage_errors
 from pipeline.model import FileStatus, Tags
@@ -33,7 +34,7 @@ VERSION = 1
 
 _CATALOGUE_ENCODINGS: tuple[Encoding, ...] = (
     (".flac", {}),
-    (".mp3", {"audio_bitrate": "192k"}),
+    (".mp3", {"audio_bitrate": "192k", "compression_level": "7"}),
     (".ogg", {"audio_bitrate": "128k"}),
 )
 _LETTER = "Dear Ludwig,\n\nthe tape is in the post. Until then this is all there is.\n\n" * 40
@@ -79,7 +80,7 @@ class Sample:
         return self.folder / "truth.json"
 
 
-def make_sample(folder: Path, *, encode: Encode) -> Sample:
+def make_sample(folder: Path, *, encode: Encode = audio.encode) -> Sample:
     """The sample in `folder`, made now (seconds of work) unless a whole one of this version lies there.
 
     Equal versions of earmark and ffmpeg make equal files. Raises StorageError and MediaError.

@@ -70,7 +70,7 @@ def test_only_the_beginning_of_endless_complaints_is_kept() -> None:
 
 
 def test_leaving_the_context_kills_the_child_and_its_children(tmp_path: Path) -> None:
-    code = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+    code = "import subprocess as s, time; print(s.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     with Child(python(code), limits=Limits()) as child:
         grandchild = int(next(child.chunks()))
         assert Path(f"/proc/{grandchild}").exists()

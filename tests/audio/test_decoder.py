@@ -17,11 +17,11 @@ from pipeline.model import RATE_HZ, Pcm, Segment, Tags
 SEEK_TO_PACKETS = ("ogg", "wma", "m4a", "alac", "3gp", "3gpp", "mp4", "mka")
 """Formats whose demuxers, in one version of ffmpeg or another, start up to 0.1 s off the place asked for."""
 
-FORMATS = "wav aiff flac alac m4a aac 3gp mp3 mp2 ogg opus wma mka".split()
+FORMATS = ["wav", "aiff", "flac", "alac", "m4a", "aac", "3gp", "mp3", "mp2", "ogg", "opus", "wma", "mka"]
 
 
 def lag_s(span: Pcm, whole: Pcm, start_s: float) -> float:
-    """How much later than `start_s` the span lies in the whole file, by cross-correlation; NaN if it is not there."""
+    """How much later than `start_s` the span lies in the whole file; NaN if it is not there."""
     begin = round(start_s * RATE_HZ)
     size = 1 << (len(whole) + len(span)).bit_length()
     spectrum = np.fft.rfft(whole.astype(float), size) * np.fft.rfft(span.astype(float), size).conj()
@@ -141,14 +141,15 @@ def test_any_rate_and_any_number_of_channels_comes_out_as_8_khz_mono(
 
 
 NAMES = [
-    b"-dash.mp3", b"space, 'quotes\".mp3", b"concat:a|b.mp3", b"http:x.mp3", b"perc%03d[0];.mp3", b"new\nline.mp3",
-    b"earmark-input-0", b"back\\slash.mp3", b"latin-1 \xe9\xff.mp3", b"  Duration: 99:00:00.00, #?.mp3",
+    b"-dash.mp3", b"space, 'quotes\".mp3", b"concat:a|b.mp3", b"http:x.mp3", b"perc%03d[0];.mp3",
+    b"new\nline.mp3",     b"earmark-input-0", b"back\\slash.mp3",
+    b"latin-1 \xe9\xff.mp3", b"  Duration: 99:00:00.00, #?.mp3",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_file_name_will_do(decoder: Decoder, album: dict[str, Path], tmp_path: Path, name: bytes) -> None:
-    path = os.path.join(os.fsencode(tmp_path), name)
+    path = os.fsencode(tmp_path) + b"/" + name
     os.link(album["mp3"], path)
     shown = os.fsdecode(path)
     assert decoder.inspect(shown).duration_s == pytest.approx(48.0, abs=0.3)

@@ -99,8 +99,20 @@ def silent_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 s of black, 16 by 16, with no sound track."""
     path = tmp_path_factory.mktemp("film") / "silent.mp4"
     made = run(
-        [find("wheel").path, "-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", "16x16", "-r", "5"]
-        + ["-i", "/dev/zero", "-t", "20", "-c:v", "mpeg4", str(path)]
+        [
+            find("wheel").path,
+            "-f",
+            "rawvideo",
+            "-s",
+            "16x16",
+            "-r",
+            "5",
+            "-i",
+            "/dev/zero",
+            "-t",
+            "20",
+            str(path),
+        ]
     )
     assert made.returncode == 0, made.stderr
     return path
@@ -134,9 +146,8 @@ def test_a_hole_in_the_middle_costs_only_the_hole(
     path = tmp_path / "hole.mp3"
     path.write_bytes(content)
     assert sum(len(block) for block in decoder.whole(str(path))) > 43 * 8000
-    assert [len(span) for span in decoder.spans(str(path), [Segment(2.0, 15.0), Segment(45.0, 15.0)])] == [
-        120_000
-    ] * 2
+    spans = decoder.spans(str(path), [Segment(2.0, 15.0), Segment(30.0, 15.0)])
+    assert [len(span) for span in spans] == [120_000, 120_000]
 
 
 def test_latin_1_and_broken_tags_are_no_reason_to_refuse(
@@ -184,11 +195,12 @@ def listening() -> Iterator[tuple[str, list[str]]]:
 def playlists(url: str, secret: Path) -> dict[str, str]:
     entry = f"#EXTINF:10,\n{url}/a.ts\n#EXTINF:10,\nfile://{secret}\n#EXTINF:10,\n{secret}\n"
     hls = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n{entry}#EXT-X-ENDLIST\n"
-    sdp = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\na=control:{url}\nm=audio 5004 RTP/AVP 0\n"
+    sdp = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\na=control:{url}\nm=audio 5004 RTP/AVP 0\n"
     dash = (
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-        'mediaPresentationDuration="PT20S"><Period><AdaptationSet mimeType="audio/mp4"><Representation id="1" '
-        f'bandwidth="64000"><BaseURL>{url}/b.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>'
+        'mediaPresentationDuration="PT20S"><Period><AdaptationSet mimeType="audio/mp4">'
+        f'<Representation id="1" bandwidth="64000"><BaseURL>{url}/b.mp4</BaseURL></Representation>'
+        "</AdaptationSet></Period></MPD>"
     )
     return {
         "hls": hls,

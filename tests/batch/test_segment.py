@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def disjoint_and_inside(segments: list[Segment], duration_s: float) -> bool:
     in_time = sorted(segments, key=lambda segment: segment.start_s)
     edges = [edge for segment in in_time for edge in (segment.start_s, segment.end_s)]
     inside = not edges or (edges[0] >= 0 and edges[-1] <= duration_s + SAMPLE)
-    return inside and all(one <= other + 1e-9 for one, other in zip(edges, edges[1:], strict=False))
+    return inside and all(one <= other + 1e-9 for one, other in pairwise(edges))
 
 
 def of_legal_length(segments: list[Segment], duration_s: float) -> bool:
@@ -47,7 +48,7 @@ def test_a_cover_has_no_gap_and_no_overlap(duration_s: float, length_s: float) -
     elif duration_s > 5.01:
         assert segments[0].start_s == 0
         assert segments[-1].end_s == pytest.approx(duration_s, abs=SAMPLE)
-        for one, other in zip(segments, segments[1:], strict=False):
+        for one, other in pairwise(segments):
             assert one.end_s == pytest.approx(other.start_s, abs=1e-9)
 
 
@@ -61,7 +62,7 @@ def test_a_stride_hears_every_stretch_of_the_file(duration_s: float, length_s: f
     assert len(segments) in (
         {math.floor(duration_s / stride_s), math.ceil(duration_s / stride_s)} if duration_s > 5.01 else {0, 1}
     )
-    for one, other in zip(segments, segments[1:], strict=False):
+    for one, other in pairwise(segments):
         assert other.start_s - one.start_s <= stride_s + SAMPLE
 
 
