@@ -52,9 +52,10 @@ define sample_or_music
 if [ -z "$$MUSIC" ]; then \
   $(EARMARK) sample $(SAMPLE) && \
   $(EARMARK) catalogue add --quiet --state $(SAMPLE_STATE) $(SAMPLE)/catalogue || exit $$?; \
-  MUSIC=$(SAMPLE)/music; set -- --state $(SAMPLE_STATE) --coverage full --recognizer "$${RECOGNIZER:-catalogue}"; \
-elif [ -n "$$RECOGNIZER" ]; then set -- --recognizer "$$RECOGNIZER"; \
-else set --; fi
+  MUSIC=$(SAMPLE)/music; ledger='--state $(SAMPLE_STATE)'; \
+  set -- $$ledger --coverage full --recognizer "$${RECOGNIZER:-catalogue}"; \
+elif [ -n "$$RECOGNIZER" ]; then ledger=; set -- --recognizer "$$RECOGNIZER"; \
+else ledger=; set --; fi
 endef
 
 # Exit code 3 says: done, but some files could not be read. The table shows them; the work is done.
@@ -64,8 +65,8 @@ endef
 
 identify: $(VENV)/.users ## say what every file of MUSIC is, and write the reports to OUT
 	@$(folders); $(sample_or_music); \
-	if [ "$$MUSIC" = $(SAMPLE)/music ]; then echo '--state $(SAMPLE_STATE)'; else echo; fi > $(LAST); \
-	$(call add_catalogue,$$(cat $(LAST))); \
+	echo "$$ledger" > $(LAST); \
+	$(call add_catalogue,$$ledger); \
 	$(EARMARK) identify "$$@" --out "$$OUT/earmark.csv" --out "$$OUT/earmark.parquet" \
 	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || [ $$? -eq 3 ]
 

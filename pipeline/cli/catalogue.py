@@ -11,10 +11,10 @@ import typer
 from rich.text import Text
 
 from pipeline.batch.tally import Counts
-from pipeline.cli import log, opening, options, roots
+from pipeline.cli import INTERRUPTED, log, opening, options, roots
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
-from pipeline.cli.signals import INTERRUPTED, stopping
+from pipeline.cli.signals import stopping
 from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import Settings, load
 from pipeline.engine.tracks import KnownTrack

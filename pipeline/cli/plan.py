@@ -9,9 +9,9 @@ from rich.text import Text
 
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.tally import Tally
-from pipeline.cli import log, money, opening, options, roots
+from pipeline.cli import INTERRUPTED, log, money, opening, options, roots
 from pipeline.cli.progress import Progress
-from pipeline.cli.signals import INTERRUPTED, stopping
+from pipeline.cli.signals import stopping
 from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import load
 from pipeline.ledger import Ledger

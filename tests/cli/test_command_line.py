@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from pipeline import __version__, errors
+from pipeline.cli import INTERRUPTED, failures
 from pipeline.cli import app as command_line
-from pipeline.cli import failures, signals
 from pipeline.cli.app import app
 from tests.conftest import Earmark
 
@@ -110,7 +110,7 @@ def test_the_readme_lists_every_exit_code_of_the_code_and_no_other():
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     raised = {cls.exit_code for cls in classes if issubclass(cls, errors.EarmarkError)}
-    assert listed == raised | {0, 3, failures.BUG, signals.INTERRUPTED}
+    assert listed == raised | {0, 3, failures.BUG, INTERRUPTED}
 
 
 def test_the_readme_lists_every_command():
