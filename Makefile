@@ -46,12 +46,13 @@ OUT="$$(home "$$OUT"; echo .)"; OUT="$${OUT%.}"; OUT="$${OUT%/}"; \
 mkdir -p data
 endef
 
-# The sample has a ledger of its own and asks nobody who costs money, whatever key is set.
+# The sample has a ledger of its own and asks nobody who costs money, whatever key is set. It is heard in full, so that
+# the tracks of its mix are listed.
 define sample_or_music
 if [ -z "$$MUSIC" ]; then \
   $(EARMARK) sample $(SAMPLE) && \
   $(EARMARK) catalogue add --quiet --state $(SAMPLE_STATE) $(SAMPLE)/catalogue || exit $$?; \
-  MUSIC=$(SAMPLE)/music; set -- --state $(SAMPLE_STATE) --recognizer "$${RECOGNIZER:-catalogue}"; \
+  MUSIC=$(SAMPLE)/music; set -- --state $(SAMPLE_STATE) --coverage full --recognizer "$${RECOGNIZER:-catalogue}"; \
 elif [ -n "$$RECOGNIZER" ]; then set -- --recognizer "$$RECOGNIZER"; \
 else set --; fi
 endef
@@ -72,7 +73,7 @@ demo: $(VENV)/.users ## the sample from the start, and the evidence behind one o
 	@rm -rf $(SAMPLE_STATE)
 	@$(MAKE) --no-print-directory MUSIC= identify
 	@echo
-	@$(EARMARK) explain --state $(SAMPLE_STATE) "$$(ls -d $(SAMPLE)/music/*mix* | head -n 1)"
+	@$(EARMARK) explain --state $(SAMPLE_STATE) "$(SAMPLE)/music/dj set.mp3"
 
 plan: $(VENV)/.users ## what identify would send and cost at most; sends nothing
 	@$(folders); $(sample_or_music); $(EARMARK) plan "$$@" $(ARGS) -- "$$MUSIC"

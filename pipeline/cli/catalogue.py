@@ -15,7 +15,7 @@ from pipeline.cli import log, opening, options, roots
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
 from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable, quiet_table
+from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import Settings, load
 from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import UsageError
@@ -172,4 +172,6 @@ def list_(
         table.add_row(track.track_id, Text(name), duration(track.duration_s), Text(printable(track.path)))
     if tracks:
         terminal.out.print(table)
-    terminal.note(f"{len(tracks):,} tracks, {duration(sum(track.duration_s for track in tracks))} of music")
+    terminal.note(
+        f"{counted(len(tracks), 'track')}, {duration(sum(track.duration_s for track in tracks))} of music"
+    )

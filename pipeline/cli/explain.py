@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli import log, options
-from pipeline.cli.terminal import Terminal, printable, quiet_table
+from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import load
 from pipeline.errors import UsageError
 from pipeline.ledger import AskedSegment, FileEvidence, Ledger
@@ -95,10 +95,10 @@ def _answer(row: FileRow) -> list[Text]:
     if row.raw_score is not None:
         facts.append(f"raw score {row.raw_score:g}")
     if row.segments_agreeing:
-        agree = "segment agrees" if row.segments_agreeing == 1 else "segments agree"
-        facts.append(f"{row.segments_agreeing} {agree}")
+        agree = "agrees" if row.segments_agreeing == 1 else "agree"
+        facts.append(f"{counted(row.segments_agreeing, 'segment')} {agree}")
     if row.segments_sent:
-        facts.append(f"{row.credits:g} credits for {row.segments_sent} segments sent")
+        facts.append(f"{row.credits:g} credits for {counted(row.segments_sent, 'segment')} sent")
     if row.tracks > 1:
         facts.append(f"{row.tracks} tracks heard")
     if row.identified_at:

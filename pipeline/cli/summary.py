@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.batch.tally import Counts
 from pipeline.cli.progress import duration
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, counted, printable
 from pipeline.model import FileStatus
 
 _SAID = {
@@ -24,9 +24,8 @@ _SAID = {
 
 def result_line(counts: Counts, seconds: float) -> str:
     """How many files, and what became of them."""
-    files = f"{counts.done:,} file{'' if counts.done == 1 else 's'}"
     fates = [f"{number:,} {said}" for status, said in _SAID.items() if (number := counts.by_status[status])]
-    line = f"{files} in {duration(seconds)}"
+    line = f"{counted(counts.done, 'file')} in {duration(seconds)}"
     if fates:
         line += ": " + ", ".join(fates)
     if counts.unchanged:
@@ -39,7 +38,7 @@ def cost_line(counts: Counts) -> str:
     if not counts.segments_sent:
         line = "nothing was sent to a paid service"
     else:
-        line = f"{counts.credits:,.0f} credits for {counts.segments_sent:,} segments sent"
+        line = f"{counts.credits:,.0f} credits for {counted(counts.segments_sent, 'segment')} sent"
     if counts.segments_reused:
         line += f"; {counts.segments_reused:,} were already paid for"
     return line

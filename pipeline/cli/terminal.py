@@ -61,6 +61,11 @@ def quiet_table(**options: Any) -> Table:
     return Table(box=QUIET_BOX, show_edge=False, pad_edge=False, header_style="bold", **options)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """`text` in one line, control characters spelt out: a file name may hold escape sequences."""
     if text.isprintable():
