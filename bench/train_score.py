@@ -9,22 +9,19 @@ another speed, since the benchmark never has noise and another speed at once. Ev
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from bench.music import Excerpt, catalogue_of, excerpts, heard
 from scipy import signal
 
+from bench.music import Excerpt, catalogue_of, excerpts, heard
 from pipeline.engine import score
 from pipeline.engine.bent import search_bent
 from pipeline.engine.hits import hear, peaks_shared
 from pipeline.engine.query import Query, make_query
-from pipeline.engine.search import Candidate, Part, search_plain
+from pipeline.engine.search import Part, search_plain
 from pipeline.model import Pcm
 
 SPED_UP = ("mp3_128", "pink_10", "pink_0", "room", "voice_0")

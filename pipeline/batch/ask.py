@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from pipeline.errors import (
 )
 from pipeline.ledger import Upload, Uploads, UploadState
 from pipeline.model import Probe, Recognition, Recognizer, Status
-from pipeline.retry import Clock, poll, retrying
+from pipeline.retry import Clock, Pace, poll, retrying
 
 MAX_PAYMENTS = 2
 """At most this often may one segment have cost money at one service."""
@@ -102,6 +103,7 @@ class Asker:
         self._stop = stop
         self._tally = tally
         self._turns = _Turns()
+        self._pace: defaultdict[str, Pace] = defaultdict(Pace)
 
     def ask(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
         """The settled answer to a probe. `file_id` is who the cost is written to.
@@ -119,7 +121,12 @@ class Asker:
         """The answer to an upload whose token is known. Raises as `ask` does."""
         self._tally.in_flight(+1)
         try:
-            recognition = poll(recognizer.result, upload.token, clock=self._patience.collecting)
+            recognition = poll(
+                recognizer.result,
+                upload.token,
+                pace=self._pace[recognizer.name],
+                clock=self._patience.collecting,
+            )
         except TokenLost as error:
             self._uploads.lost(upload.upload_id, error.message, error.raw)
             raise Unanswered(f"charged, but the service gave no answer: {error.message}") from error

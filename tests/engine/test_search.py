@@ -1,0 +1,157 @@
+"""What the engine names and what it does not, on tunes that numpy plays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.tracks import Entry, KnownTrack
+from pipeline.model import RATE_HZ, Pcm
+from tests.engine.melodies import at_speed, cut, entry, noisy, to_pcm, tune
+
+KNOWN = range(100, 112)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    """Twelve tunes, and one of them again under another name, 3 s later and under a little noise."""
+    made = Catalogue.open(tmp_path_factory.mktemp("twelve"), create=True)
+    made.add(entry(seed) for seed in KNOWN)
+    later = np.concatenate([np.zeros(3 * RATE_HZ, np.int16), noisy(tune(111), 20)])
+    made.add([Entry(KnownTrack("copy", "Tune 111, again"), [later])])
+    return made
+
+
+def names(catalogue: Catalogue, pcm: Pcm) -> list[str]:
+    return [hit.track_id for hit in catalogue.search(pcm)]
+
+
+@pytest.mark.parametrize("length_s", [5, 10, 15, 30])
+def test_a_clip_is_named_with_its_place(catalogue: Catalogue, length_s: int) -> None:
+    for seed in KNOWN[:4]:
+        (hit,) = catalogue.search(cut(tune(seed), 8.765, length_s))
+
+        assert hit.track_id == f"tune-{seed}"
+        assert hit.track_start_s == pytest.approx(8.765, abs=0.05)
+        assert (hit.start_s, hit.end_s) == (0, length_s)
+        assert (hit.tempo, hit.pitch) == (1, 1)
+        assert hit.confidence > 0.95
+
+
+def test_noise_as_loud_as_the_music_is_heard_through(catalogue: Catalogue) -> None:
+    heard = [names(catalogue, noisy(cut(tune(seed), 11, 10), 0, seed)) for seed in KNOWN[:11]]
+
+    assert heard == [[f"tune-{seed}"] for seed in KNOWN[:11]]
+
+
+@pytest.mark.parametrize("percent", [-8, -3, 1, 4, 9])
+def test_music_played_too_fast_or_too_slow_is_named_with_its_speed(catalogue: Catalogue, percent: int) -> None:
+    for seed in KNOWN[:3]:
+        (hit,) = catalogue.search(at_speed(cut(tune(seed), 10, 8), percent))
+
+        assert hit.track_id == f"tune-{seed}"
+        # The plain pass bears a little: 1 % is a third of a bin, and half a frame a second.
+        assert hit.tempo == pytest.approx(1 + percent / 100, abs=0.012)
+        assert hit.pitch == pytest.approx(1 + percent / 100, abs=0.02)
+
+
+def test_only_the_heard_part_of_a_probe_is_claimed(catalogue: Catalogue) -> None:
+    probe = np.concatenate([tune(900)[: 6 * RATE_HZ], cut(tune(103), 20, 9)])
+
+    (hit,) = catalogue.search(probe)
+
+    assert hit.track_id == "tune-103"
+    assert hit.start_s == pytest.approx(6, abs=1)
+    assert hit.end_s == 15
+    assert hit.track_start_s == pytest.approx(14, abs=0.05)
+
+
+def test_two_tunes_one_after_the_other_are_two_hits(catalogue: Catalogue) -> None:
+    found = catalogue.search(np.concatenate([cut(tune(104), 5, 7), cut(tune(105), 21, 8)]))
+
+    spans = {hit.track_id: (hit.start_s, hit.end_s) for hit in found}
+    assert spans.keys() == {"tune-104", "tune-105"}
+    assert spans["tune-104"] == (0, pytest.approx(7, abs=1))
+    assert spans["tune-105"] == (pytest.approx(7, abs=1), 15)
+
+
+def test_two_tunes_at_once_are_two_hits_not_one_recording(catalogue: Catalogue) -> None:
+    both = to_pcm(cut(tune(106), 5, 15).astype(float) + cut(tune(107), 20, 15))
+
+    found = catalogue.search(both)
+
+    assert {hit.track_id for hit in found} == {"tune-106", "tune-107"}
+    assert [hit.also for hit in found] == [(), ()]
+
+
+def test_copies_of_one_recording_are_one_hit_with_two_names(catalogue: Catalogue) -> None:
+    (hit,) = catalogue.search(cut(tune(111), 12, 10))
+
+    assert hit.track_id == "tune-111"
+    assert [track.track_id for track in hit.also] == ["copy"]
+
+
+def test_a_probe_may_begin_before_its_track(catalogue: Catalogue) -> None:
+    probe = np.concatenate([np.zeros(5 * RATE_HZ, np.int16), tune(102)[: 10 * RATE_HZ]])
+
+    (hit,) = catalogue.search(probe)
+
+    assert hit.track_id == "tune-102"
+    assert hit.track_start_s == pytest.approx(-5, abs=0.05)
+
+
+def test_unknown_tunes_are_not_found(catalogue: Catalogue) -> None:
+    for seed in range(500, 512):
+        assert names(catalogue, cut(tune(seed), 10, 5)) == []
+        assert names(catalogue, noisy(cut(tune(seed), 10, 10), 0)) == []
+
+
+def _tone(*hz: float) -> Pcm:
+    time_s = np.arange(10 * RATE_HZ) / RATE_HZ
+    return to_pcm(np.sum([np.sin(2 * np.pi * f * time_s) for f in hz], axis=0))
+
+
+def _noise(seconds: float) -> Pcm:
+    return np.random.default_rng(3).integers(-20_000, 20_000, round(seconds * RATE_HZ)).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        np.zeros(0, np.int16),
+        np.zeros(10 * RATE_HZ, np.int16),
+        np.full(10 * RATE_HZ, 32767, np.int16),
+        _noise(0.2),
+        _noise(5),
+        _noise(30),
+        _noise(90),
+        _tone(440),
+        _tone(261.6, 329.6, 392.0),
+        np.where(np.arange(15 * RATE_HZ) % RATE_HZ == 0, 32767, 0).astype(np.int16),
+        np.concatenate([np.zeros(14 * RATE_HZ, np.int16), tune(100)[: RATE_HZ // 2]]),
+    ],
+    ids=[
+        "nothing", "silence", "full scale", "0.2 s of noise", "5 s of noise", "30 s of noise", "90 s of noise",
+        "a tone", "a chord", "clicks", "half a second of a known tune",
+    ],
+)  # fmt: skip
+def test_what_is_no_music_is_not_found(catalogue: Catalogue, pcm: Pcm) -> None:
+    assert catalogue.search(pcm) == []
+
+
+def test_an_empty_catalogue_finds_nothing(tmp_path: Path) -> None:
+    empty = Catalogue.open(tmp_path, create=True)
+
+    assert empty.search(tune(100)) == empty.candidates(tune(100)) == []
+
+
+def test_what_was_not_certain_enough_can_be_asked_for(catalogue: Catalogue) -> None:
+    candidates = catalogue.candidates(cut(tune(500), 10, 5))
+
+    assert candidates
+    assert all(0 <= candidate.confidence < 0.95 for candidate in candidates)
+    odds = [candidate.log_odds for candidate in candidates]
+    assert odds == sorted(odds, reverse=True)
