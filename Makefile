@@ -59,8 +59,10 @@ else ledger=; set --; fi
 endef
 
 # Exit code 3 says: done, but some files could not be read. The table shows them; the work is done.
+done := { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+
 define add_catalogue
-if [ -n "$$CATALOGUE" ]; then $(EARMARK) catalogue add $(1) -- "$$CATALOGUE" || [ $$? -eq 3 ] || exit $$?; fi
+if [ -n "$$CATALOGUE" ]; then $(EARMARK) catalogue add $(1) -- "$$CATALOGUE" || $(done); fi
 endef
 
 identify: $(VENV)/.users ## say what every file of MUSIC is, and write the reports to OUT
@@ -68,7 +70,7 @@ identify: $(VENV)/.users ## say what every file of MUSIC is, and write the repor
 	echo "$$ledger" > $(LAST); \
 	$(call add_catalogue,$$ledger); \
 	$(EARMARK) identify "$$@" --out "$$OUT/earmark.csv" --out "$$OUT/earmark.parquet" \
-	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || [ $$? -eq 3 ]
+	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || $(done)
 
 demo: $(VENV)/.users ## the sample from the start, and the evidence behind one of its answers
 	@rm -rf $(SAMPLE_STATE)

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import floor
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +90,7 @@ def _answer(row: FileRow) -> list[Text]:
     lines.append(Text.assemble((row.status.replace("_", " "), "green" if named else "yellow"), "  ", named))
     facts = []
     if row.confidence is not None:
-        facts.append(f"confidence {row.confidence:.2f}")
+        facts.append(f"confidence {_probability(row.confidence)}")
     if row.recognizer:
         facts.append(f"by {printable(row.recognizer)}")
     if row.raw_score is not None:
@@ -129,7 +130,7 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
 
 def _candidate(match: Match) -> Text:
     line = Text(named_track(match.track))
-    line.append(f"  {match.confidence:.2f}", style="bold")
+    line.append(f"  {_probability(match.confidence)}", style="bold")
     if match.raw_score is not None:
         line.append(f"  raw {match.raw_score:g}", style="dim")
     if match.also:
@@ -153,6 +154,11 @@ def named_track(track: Track) -> str:
     home = ", ".join(part for part in (track.album, str(track.year) if track.year else "") if part)
     name = " - ".join(part for part in (track.title, track.artist) if part)
     return printable(f"{name} ({home})" if home else name)
+
+
+def _probability(confidence: float) -> str:
+    """Two digits, rounded down: nothing short of certainty reads 1.00."""
+    return f"{floor(confidence * 100) / 100:.2f}"
 
 
 def _clock(seconds: float) -> str:
