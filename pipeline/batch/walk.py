@@ -39,9 +39,9 @@ def walk(
     walked anyway. Of overlapping roots each file belongs to the innermost. With one folder the shown path is
     relative to it; with several roots it begins with the root's name, or as many of its parents as tell the
     roots apart. Patterns ignore case; `*` also crosses `/`; a folder that `exclude` matches is not entered.
-    Raises UsageError at once when a root is not there.
+    A root that is not there is told to `on_trouble`; when none is there, UsageError is raised at once.
     """
-    return _Walk(_Patterns.of(include), _Patterns.of(exclude), on_trouble).through(_opened(roots))
+    return _Walk(_Patterns.of(include), _Patterns.of(exclude), on_trouble).through(_opened(roots, on_trouble))
 
 
 def paths_from(stream: BinaryIO) -> list[bytes]:
@@ -59,30 +59,41 @@ class _Root:
     label: bytes
 
 
-def _opened(roots: Sequence[str | bytes]) -> list[_Root]:
+def _opened(roots: Sequence[str | bytes], on_trouble: OnTrouble) -> list[_Root]:
     """The roots, each once, with the names they are shown by."""
     found: dict[bytes, tuple[bytes, _Identity, bool]] = {}
+    unusable: list[tuple[bytes, UsageError]] = []
     for root in roots:
         path = os.path.abspath(os.fsencode(root))  # noqa: PTH100 -- bytes
-        if b"\0" in path:
-            raise UsageError(f"no file is called {_shown(path)!r}", hint="check the path")
         try:
-            status = os.stat(path)  # noqa: PTH116
-        except OSError as error:
-            raise UsageError(
-                f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path"
-            ) from error
-        is_folder = stat.S_ISDIR(status.st_mode)
-        if not is_folder and not stat.S_ISREG(status.st_mode):
-            raise UsageError(
-                f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it"
-            )
-        found.setdefault(os.path.realpath(path), (path, (status.st_dev, status.st_ino), is_folder))
+            identity, is_folder = _looked_at(path)
+        except UsageError as error:
+            unusable.append((path, error))
+        else:
+            found.setdefault(os.path.realpath(path), (path, identity, is_folder))
+    if unusable and not found:
+        raise unusable[0][1]
+    for path, error in unusable:
+        on_trouble(_shown(path), error.message)
     labels = _labels([path for path, _, _ in found.values()])
     return [
         _Root(path, real_path, identity, is_folder, label)
         for (real_path, (path, identity, is_folder)), label in zip(found.items(), labels, strict=True)
     ]
+
+
+def _looked_at(path: bytes) -> tuple[_Identity, bool]:
+    """Which file or folder this is, and whether it is a folder. Raises UsageError when it is neither."""
+    if b"\0" in path:
+        raise UsageError(f"no file is called {_shown(path)!r}", hint="check the path")
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path") from error
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if not is_folder and not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it")
+    return (status.st_dev, status.st_ino), is_folder
 
 
 def _labels(paths: Sequence[bytes]) -> list[bytes]:

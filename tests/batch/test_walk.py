@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_read_is_told_and_passed_over(
 def test_a_missing_root_is_an_error_before_the_first_file(tree: Tree) -> None:
     root = tree("a.mp3")
     with pytest.raises(UsageError) as caught:
-        walk([str(root), str(root / "gone")], on_trouble=no_trouble)
+        walk([str(root / "gone")], on_trouble=no_trouble)
     assert str(caught.value) == f"{root}/gone cannot be read: No such file or directory; check the path"
 
 
@@ -247,6 +247,17 @@ def test_any_tree_is_walked_completely(
         (root / first / second).mkdir(parents=True, exist_ok=True)
         (root / first / second / f"{name}.mp3").touch()
     assert shown(root) == sorted(f"{first}/{second}/{name}.mp3" for first, second, name in paths)
+
+
+def test_of_a_list_of_paths_one_that_vanished_is_a_trouble_and_the_others_are_walked(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").touch()
+    troubles: list[tuple[str, str]] = []
+    roots = [str(tmp_path / "gone.mp3"), str(tmp_path / "a.mp3")]
+    found = list(walk(roots, on_trouble=lambda path, message: troubles.append((path, message))))
+    assert [source.shown_path for source in found] == ["a.mp3"]
+    ((path, message),) = troubles
+    assert path.endswith("gone.mp3")
+    assert "No such file or directory" in message
 
 
 def test_folders_nested_deeper_than_python_can_call_are_walked(tmp_path: Path) -> None:
