@@ -76,6 +76,11 @@ class Catalogue:
         """A word that changes whenever the catalogue does, and differs between catalogues."""
         return f"{self._state.manifest.lineage}-{self._state.manifest.generation}"
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The open shards, for programs that measure the engine."""
+        return self._state.parts
+
     def tracks(self) -> list[KnownTrack]:
         """Every track, in the order of adding."""
         return list(chain.from_iterable(_alive(part) for part in self._state.parts))
