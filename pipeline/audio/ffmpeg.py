@@ -19,7 +19,7 @@ OLDEST_VERSION = 4
 
 NEEDED_DEMUXERS = frozenset({"mp3", "ogg", "flac", "wav", "aac", "asf", "aiff", "amr", "mov"})
 NEEDED_DECODERS = frozenset({"aac", "flac", "vorbis", "opus", "wmav2", "alac", "pcm_s16le"})
-NEEDED_FILTERS = frozenset({"aresample", "aformat", "atrim", "concat", "pan"})
+NEEDED_FILTERS = frozenset({"aresample", "aformat", "asetnsamples", "atrim", "concat", "pan"})
 """Without one of these a system's ffmpeg (some are built for one purpose) is passed over for the wheel's."""
 
 
