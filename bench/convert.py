@@ -147,12 +147,11 @@ def pyav() -> Iterator[Decoder | None]:
             yield decoder
 
 
-def cpu_table(files: list[Path]) -> None:
-    exe = find().path
-    print(f"\nCPU ms a file, {find().name}")
-    print(
-        f"{'file':<12}{'decoding':>9}{'whole':>9}{'ratio':>7}{'3 probes':>10}{'ratio':>7}{'PyAV':>8}{'ratio':>7}"
-    )
+def cpu_table(files: list[Path], wanted: str) -> None:
+    exe = find(wanted).path
+    print(f"\nCPU ms a file, {find(wanted).name}")
+    heads = {"decoding": 9, "whole": 9, "/decoding": 11, "3 probes": 10, "/whole": 8, "PyAV": 8, "/ whole": 8}
+    print(f"{'file':<12}" + "".join(f"{head:>{width}}" for head, width in heads.items()))
     sums = np.zeros(4)
     with open_decoder(backend="ffmpeg", ffmpeg=wanted) as by_ffmpeg, pyav() as by_pyav:
         for path in files:
@@ -176,8 +175,8 @@ def cpu_table(files: list[Path]) -> None:
 
 def print_costs(name: str, costs: npt.NDArray[np.float64]) -> None:
     decoding, whole, probes, by_workers = costs
-    print(f"{name:<12}{decoding:9.0f}{whole:9.0f}{whole / decoding:7.2f}", end="")
-    print(f"{probes:10.0f}{probes / whole:7.2f}{by_workers:8.0f}{by_workers / whole:7.2f}")
+    print(f"{name:<12}{decoding:9.0f}{whole:9.0f}{whole / decoding:11.2f}", end="")
+    print(f"{probes:10.0f}{probes / whole:8.2f}{by_workers:8.0f}{by_workers / whole:8.2f}")
 
 
 def wall_table(files: list[Path], wanted: str) -> None:

@@ -95,8 +95,18 @@ def test_a_clean_tag_fits_a_cell(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("date", "year"),
-    [("1999", 1999), ("1999-03-01T10:00", 1999), ("(p) 2004", 2004), ("31.12.1987", 1987), ("0000", None)]
-    + [("", None), (None, None), ("19991231", None), (1975, 1975), ("99", None)],
+    [
+        ("1999", 1999),
+        ("1999-03-01T10:00", 1999),
+        ("(p) 2004", 2004),
+        ("31.12.1987", 1987),
+        ("0000", None),
+        ("", None),
+        (None, None),
+        ("19991231", None),
+        (1975, 1975),
+        ("99", None),
+    ],
 )
 def test_the_year_is_found_in_a_date(date: object, year: int | None) -> None:
     assert year_in(date) == year
