@@ -127,9 +127,8 @@ def _report(name: str, rows: Sequence[Evidence], x: Vector, right: Vector) -> No
         inside = (odds >= low) & (odds < high)
         if inside.any():
             said = float(np.mean(1 / (1 + np.exp(-odds[inside]))))
-            print(
-                f"  odds {low:3} to {high:3}: {inside.sum():6} candidates, {right[inside].mean():.3f} right, said {said:.3f}"
-            )
+            count, share = int(inside.sum()), right[inside].mean()
+            print(f"  odds {low:3} to {high:3}: {count:6} candidates, {share:.3f} right, said {said:.3f}")
     for threshold in (1.5, 2, 2.5, 3, 3.5, 4):
         wrong = int(((odds >= threshold) & (right == 0)).sum())
         kept = ((odds >= threshold) & (right == 1)).sum() / right.sum()
