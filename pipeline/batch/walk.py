@@ -73,8 +73,8 @@ def _opened(roots: Sequence[str | bytes], on_trouble: OnTrouble) -> list[_Root]:
             found.setdefault(os.path.realpath(path), (path, identity, is_folder))
     if unusable and not found:
         raise unusable[0][1]
-    for path, error in unusable:
-        on_trouble(_shown(path), error.message)
+    for path, reason in unusable:
+        on_trouble(_shown(path), reason.message)
     labels = _labels([path for path, _, _ in found.values()])
     return [
         _Root(path, real_path, identity, is_folder, label)
