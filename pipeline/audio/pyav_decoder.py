@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from pipeline.audio.decoder import MediaInfo, check_file, counted_if_short
 from pipeline.audio.ffmpeg_decoder import FfmpegDecoder
@@ -37,7 +37,7 @@ class PyavDecoder:
             heard += self._pool.call("pyav.spans", path, tuple(segments[first : first + SPANS_AT_ONCE]))
         return heard
 
-    def whole(self, path: str) -> Iterator[Pcm]:
+    def whole(self, path: str) -> Generator[Pcm]:
         return self._whole.whole(path)
 
     def measure(self, path: str) -> float:

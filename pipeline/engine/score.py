@@ -16,7 +16,7 @@ from pipeline.engine.spectrum import BINS, Level
 
 FEATURES: Final = (
     "z", "time_mean", "time_sd", "time_max", "bin_mean", "bin_sd", "bin_max", "t_bins", "t_time", "hit_share",
-    "log_votes", "log_peaks",
+    "log_votes", "log_peaks", "crowd", "z_per_crowd",
 )  # fmt: skip
 """What `features` measures, in this order."""
 
@@ -64,7 +64,9 @@ def model(name: str) -> Model:
     )
 
 
-def features(z_map: Level, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32], votes: int) -> Vector:
+def features(
+    z_map: Level, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32], votes: int, crowd: float
+) -> Vector:
     """Describe one alignment of a track's peaks (frame and bin in the probe, [peaks]) with the probe: [FEATURES]."""
     z = np.empty(len(_SHIFTS))
     _z_at_shifts(z_map, at, bins, _SHIFTS, z)
@@ -80,6 +82,8 @@ def features(z_map: Level, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32
             np.mean(heard > 0.5) if len(heard) else 0.0,
             np.log1p(votes),
             np.log1p(len(heard)),
+            crowd,
+            z[0] / crowd,
         ]
     )  # fmt: skip
 

@@ -186,7 +186,7 @@ def test_a_consumer_that_stops_early_leaves_no_process(decoder: Decoder, album: 
     blocks = decoder.whole(str(album["wav"]))
     next(blocks)
     assert _children() - before
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
     assert not _children() - before
 
 
