@@ -30,7 +30,7 @@ from pipeline.batch.options import Options
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
-from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError
+from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError, UsageError
 from pipeline.ledger import Answer, KnownAnswer, Ledger, Upload
 from pipeline.model import FileStatus, Recognizer, SourceFile
 from pipeline.retry import SystemClock
@@ -210,10 +210,13 @@ class _Run:
 
     def _count(self, roots: Sequence[bytes | str]) -> None:
         total = 0
-        for _ in self._walk(roots, []):
-            total += 1
-            if self._stop.is_set():
-                return
+        try:
+            for _ in self._walk(roots, []):
+                total += 1
+                if self._stop.is_set():
+                    return
+        except UsageError:
+            return  # the walk itself comes to the same end, and says so
         self._tally.counted(total)
 
     def _collect_old(self) -> None:
