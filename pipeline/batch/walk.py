@@ -92,9 +92,7 @@ def _looked_at(path: bytes) -> tuple[_Identity, bool]:
         raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path") from error
     is_folder = stat.S_ISDIR(status.st_mode)
     if not is_folder and not stat.S_ISREG(status.st_mode):
-        raise UsageError(
-            f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it"
-        )
+        raise UsageError(f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it")
     return (status.st_dev, status.st_ino), is_folder
 
 

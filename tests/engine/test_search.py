@@ -48,9 +48,7 @@ def test_noise_as_loud_as_the_music_is_heard_through(catalogue: Catalogue) -> No
 
 
 @pytest.mark.parametrize("percent", [-8, -3, 1, 4, 9])
-def test_music_played_too_fast_or_too_slow_is_named_with_its_speed(
-    catalogue: Catalogue, percent: int
-) -> None:
+def test_music_played_too_fast_or_too_slow_is_named_with_its_speed(catalogue: Catalogue, percent: int) -> None:
     for seed in KNOWN[:3]:
         (hit,) = catalogue.search(at_speed(cut(tune(seed), 10, 8), percent))
 

@@ -237,10 +237,8 @@ def test_hostile_replies_cost_no_more_than_their_length(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["1e300", "9" * 60, '"1e30"'])
 def test_a_number_no_database_could_hold_stays_a_float(number: str) -> None:
-    found = read_result(
-        '{"success":true,"result":"found","data":[{"tracks":[["a","b","c",%s]],"confidence":%s}]}'
-        % (number, number)
-    )
-    taken = read_identify('{"success":true,"token":"t","time_len":%s}' % number)
+    row = f'{{"tracks":[["a","b","c",{number}]],"confidence":{number}}}'
+    found = read_result(f'{{"success":true,"result":"found","data":[{row}]}}')
+    taken = read_identify(f'{{"success":true,"token":"t","time_len":{number}}}')
     assert isinstance(found.candidates[0].score, float)
     assert isinstance(taken.length_s, float)
