@@ -82,7 +82,7 @@ class Catalogue:
 
     def holds(self, track_id: str) -> bool:
         """Whether a track of this id can still be named."""
-        return any(track.track_id == track_id for track in self.tracks())
+        return any(track_id in part.track_ids for part in self._state.parts)
 
     def refresh(self) -> None:
         """See what others have added or removed since this catalogue was opened."""

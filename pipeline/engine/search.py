@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,15 @@ class Part:
     shard: Shard
     removed: npt.NDArray[np.bool_]
     """By number of the track in the shard."""
+
+    @cached_property
+    def track_ids(self) -> frozenset[str]:
+        """Of the tracks that still count: looked up once for every file of a run."""
+        return frozenset(
+            stored.track.track_id
+            for stored, gone in zip(self.shard.tracks, self.removed, strict=True)
+            if not gone
+        )
 
 
 @dataclass(frozen=True)
