@@ -33,6 +33,7 @@ class Upload:
     """One upload as the ledger knows it."""
 
     upload_id: int
+    run_id: int
     sha256: str
     recognizer: str
     state: UploadState
