@@ -19,7 +19,7 @@ class PyavDecoder:
     def __init__(self, whole: FfmpegDecoder, pool: WorkerPool) -> None:
         self._whole = whole
         self._pool = pool
-        self._name: str = pool.call("pyav.version")
+        self._name: str = pool.call("pyav.trial")
 
     @property
     def name(self) -> str:
