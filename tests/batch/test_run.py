@@ -259,7 +259,7 @@ def test_an_answer_that_is_no_json_is_never_taken_for_not_found(
     rows = run.rows()
     assert outcome.exit_code == 3
     assert "not_found" not in statuses(rows).values()
-    assert "could not be read" in next(row.error for row in rows.values() if row.status == "failed")
+    assert "could not be had" in next(row.error for row in rows.values() if row.status == "failed")
 
 
 def test_a_mix_gets_a_tracklist(run: Runner, tmp_path: Path, service: AudioTagService) -> None:
