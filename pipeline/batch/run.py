@@ -243,7 +243,8 @@ class _Run:
             converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
         except MediaError as error:
             return self._record(source, file_id, Answer(status=error.status, error=str(error)))
-        job = FileJob(source, file_id, converted, self._finish)
+        editions = {recognizer.name: recognizer.edition for recognizer in self._recognizers}
+        job = FileJob(source, file_id, converted, self._finish, editions)
         try:
             questions = (
                 [list(converted.pieces)] if converted.one_by_one else ([piece] for piece in converted.pieces)
