@@ -14,7 +14,7 @@ from pipeline.batch.options import Coverage, Options
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.run import Outcome, identify
 from pipeline.batch.tally import Tally
-from pipeline.errors import TokenLost
+from pipeline.errors import TokenLost, UsageError
 from pipeline.ledger import Ledger
 from pipeline.model import FileRow, Match, Pcm, Probe, Recognition, Recognizer, Segment, Status, Tags, Track
 from pipeline.recognizers.audiotag import AudioTag
@@ -483,3 +483,11 @@ def test_credits_are_what_this_answer_cost_and_an_old_report_stays_as_it_was(
     run(music, coverage=Coverage.FULL)
     assert run.rows()["unknown.flac"].credits == pytest.approx(70, abs=1)
     assert run.rows(first.run_id) == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_a_run_begins(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="link cannot be read"):
+        run(tmp_path / "link")
+    with Ledger.read(run.state) as ledger:
+        assert ledger.last_run() is None
