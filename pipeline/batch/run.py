@@ -16,7 +16,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -71,10 +71,25 @@ def identify(
     Setting `stop` ends the run early: what is in flight is collected, the rest stays pending. Errors that end all paid
     asking (key, credits, caps, an unreachable service) are in the outcome; the free recognizers still answer the rest.
     """
-    run = _Run(ledger, recognizers, decoder, options, tally, stop)
+    troubles: list[tuple[str, str]] = []
+    # Where nothing can be walked, this raises before there is a run to report.
+    sources = _sources(roots, options, troubles)
+    run = _Run(ledger, recognizers, decoder, options, tally, stop, troubles)
     with run.working():
-        run.walk(roots)
+        run.count(roots)
+        run.answer(sources)
     return run.outcome()
+
+
+def _sources(
+    roots: Sequence[bytes | str], options: Options, troubles: list[tuple[str, str]]
+) -> Iterator[SourceFile]:
+    return walk(
+        roots,
+        include=options.include,
+        exclude=options.exclude,
+        on_trouble=lambda path, message: troubles.append((path, message)),
+    )
 
 
 class _Run:
@@ -88,6 +103,7 @@ class _Run:
         options: Options,
         tally: Tally,
         stop: threading.Event,
+        troubles: list[tuple[str, str]],
     ) -> None:
         self._ledger = ledger
         self._recognizers = recognizers
@@ -112,7 +128,7 @@ class _Run:
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
         self._old_collected = threading.Event()
-        self._troubles: list[tuple[str, str]] = []
+        self._troubles = troubles
         self._capped: CapReached | None = None
         self._broken: BaseException | None = None
 
@@ -169,12 +185,14 @@ class _Run:
 
     # ---- the stages
 
-    def walk(self, roots: Sequence[bytes | str]) -> None:
+    def count(self, roots: Sequence[bytes | str]) -> None:
+        """Find out aside how many files there are, for whoever shows progress."""
+        threading.Thread(target=self._count, args=(roots,), name="count", daemon=True).start()
+
+    def answer(self, walked: Iterable[SourceFile]) -> None:
         """Feed every file that needs an answer to the local threads, and write down those whose answer stands."""
-        counting = threading.Thread(target=self._count, args=(roots,), name="count", daemon=True)
-        counting.start()
         taken = 0
-        for sources in in_batches(self._walk(roots, self._troubles), ADMITTED_AT_ONCE):
+        for sources in in_batches(walked, ADMITTED_AT_ONCE):
             admitted = self._ledger.admit(sources)
             kept, later = [], []
             for source in sources:
@@ -200,24 +218,15 @@ class _Run:
             if self._stop.is_set():
                 return
 
-    def _walk(self, roots: Sequence[bytes | str], troubles: list[tuple[str, str]]) -> Iterator[SourceFile]:
-        return walk(
-            roots,
-            include=self._options.include,
-            exclude=self._options.exclude,
-            on_trouble=lambda path, message: troubles.append((path, message)),
-        )
-
     def _count(self, roots: Sequence[bytes | str]) -> None:
         total = 0
-        try:
-            for _ in self._walk(roots, []):
+        # What vanished since the run's own walk began is that walk's trouble to tell.
+        with suppress(UsageError):
+            for _ in _sources(roots, self._options, []):
                 total += 1
                 if self._stop.is_set():
                     return
-        except UsageError:
-            return  # the walk itself comes to the same end, and says so
-        self._tally.counted(total)
+            self._tally.counted(total)
 
     def _collect_old(self) -> None:
         """Answers that were paid for by a run that was cut short come before anything new is sent."""
@@ -246,7 +255,8 @@ class _Run:
             converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
         except MediaError as error:
             return self._record(source, file_id, Answer(status=error.status, error=str(error)))
-        job = FileJob(source, file_id, converted, self._finish)
+        editions = {recognizer.name: recognizer.edition for recognizer in self._recognizers}
+        job = FileJob(source, file_id, converted, self._finish, editions)
         try:
             questions = (
                 [list(converted.pieces)] if converted.one_by_one else ([piece] for piece in converted.pieces)

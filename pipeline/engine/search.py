@@ -25,6 +25,7 @@ SCORED: Final = 8
 CROWD_RANK: Final = 3
 """The fourth best track shows what accident alone achieves: up to three may be the same recording, or also heard."""
 CROWD_MIN: Final = 3.0
+CROWD_VOTES_MIN: Final = 8
 """What a catalogue of a few hours reaches at least; one of a few tracks has no crowd to show it."""
 
 
@@ -51,7 +52,8 @@ class Candidate:
     votes: int
     z: float
     crowd: float = 0.0
-    """The z score that other tracks reach with this probe by accident."""
+    crowd_votes: int = 0
+    """The z score and the votes that other tracks reach with this probe by accident."""
     log_odds: float = float("-inf")
 
     @property
@@ -69,7 +71,7 @@ class Candidate:
 
     def features(self, query: Query) -> Vector:
         """What the score is made of: [FEATURES]."""
-        return features(query.z_map, *self.heard_peaks(query), self.votes, self.crowd)
+        return features(query.z_map, *self.heard_peaks(query), self.votes, self.crowd, self.crowd_votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,11 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
     """The best SCORED candidates, of those given one a track, with their log-odds under that model; likeliest first."""
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
     crowd = max([CROWD_MIN, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
+    votes = sorted((candidate.votes for candidate in candidates), reverse=True)
+    crowd_votes = max([CROWD_VOTES_MIN, *votes[CROWD_RANK : CROWD_RANK + 1]])
     judged = []
     for candidate in ranked[:SCORED]:
-        beside = replace(candidate, crowd=crowd)
+        beside = replace(candidate, crowd=crowd, crowd_votes=crowd_votes)
         judged.append(replace(beside, log_odds=model(name).log_odds(beside.features(query))))
     return sorted(judged, key=lambda candidate: -candidate.log_odds)
 

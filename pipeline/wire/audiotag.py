@@ -212,7 +212,8 @@ def _number(value: object) -> float | None:
         return None
     if not math.isfinite(number):
         return None
-    return int(number) if number.is_integer() else number
+    # Beyond 2**53 a float is no exact count, and no database column holds such an integer.
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _token(value: object) -> str:

@@ -79,7 +79,11 @@ def test_a_later_run_keeps_what_stands_and_an_earlier_run_can_still_be_reported(
         ((same_id, known),) = ledger.admit([source()]).values()
         assert same_id == file_id
         assert known is not None
-        assert (known.status, known.asked, known.track_id) == (FileStatus.FOUND, {"catalogue": "g1"}, "t1")
+        assert (known.status, known.asked, known.named) == (
+            FileStatus.FOUND,
+            {"catalogue": "g1"},
+            {("catalogue", "t1")},
+        )
         ledger.keep(second, [(source(), file_id, known.answer_id)])
         third = ledger.begin_run(MANNER)
         ledger.record(third, [(source(), file_id, Answer(status=FileStatus.NOT_FOUND))], manner=MANNER)
