@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from pipeline.batch.tally import Counts
-from pipeline.cli import INTERRUPTED, log, opening, options, roots
+from pipeline.cli import INTERRUPTED, log, opening, options, roots, summary
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
 from pipeline.cli.signals import stopping
@@ -100,6 +100,8 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
         f"catalogue: {result.added:,} added, {result.already_there:,} already there, {len(result.failed):,} failed, "
         f"{len(catalogue):,} in all"
     )
+    if not (result.added or result.already_there or result.failed or stop.is_set()):
+        terminal.note(summary.NOTHING_THERE)
     if stop.is_set():
         return INTERRUPTED
     return SOME_FAILED if result.failed else 0

@@ -22,6 +22,11 @@ _SAID = {
 }
 
 
+NOTHING_THERE = (
+    "no file there has an ending of music; a file that is named itself is tried whatever its ending"
+)
+
+
 def result_line(counts: Counts, seconds: float) -> str:
     """How many files, and what became of them."""
     fates = [f"{number:,} {said}" for status, said in _SAID.items() if (number := counts.by_status[status])]
@@ -49,6 +54,8 @@ def next_lines(counts: Counts, *, paid: bool, written: Sequence[Path], exit_code
     lines = []
     if counts.by_status[FileStatus.PENDING] or exit_code in (4, 5, 6, 7, 130):
         lines.append("the same command goes on where this one stopped")
+    if not counts.done and exit_code == 0:
+        lines.append(NOTHING_THERE)
     if counts.by_status[FileStatus.NOT_FOUND] and not paid:
         lines.append("not found: your catalogue does not hold it; earmark catalogue add DIR teaches it more,")
         lines.append("and with AUDIOTAG_API_KEY set the rest is asked of the AudioTag service")

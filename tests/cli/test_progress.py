@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from pipeline.batch.tally import Counts
 from pipeline.cli.progress import Pace, Progress, duration, heartbeat_line, left
-from pipeline.cli.summary import cost_line, next_lines, result_line
+from pipeline.cli.summary import NOTHING_THERE, cost_line, next_lines, result_line
 from pipeline.cli.terminal import Terminal
 from pipeline.model import FileStatus
 
@@ -108,6 +109,10 @@ def test_the_summary_says_what_it_cost_and_what_it_did_not():
     )
 
 
+def test_a_folder_without_music_is_said_to_be_one():
+    assert next_lines(Counts(), paid=False, written=[], exit_code=0) == [NOTHING_THERE]
+
+
 def test_the_summary_says_what_to_do_next():
     pending = Counts(done=1, by_status=Counter({FileStatus.PENDING: 1}))
     assert "the same command goes on" in next_lines(pending, paid=True, written=[], exit_code=6)[0]
@@ -116,4 +121,5 @@ def test_the_summary_says_what_to_do_next():
     assert "earmark catalogue add" in free
     assert "AUDIOTAG_API_KEY" in free
     assert "AUDIOTAG_API_KEY" not in " ".join(next_lines(unknown, paid=True, written=[], exit_code=0))
-    assert next_lines(Counts(), paid=True, written=[], exit_code=0) == []
+    done = Counts(done=1, by_status=Counter({FileStatus.FOUND: 1}))
+    assert next_lines(done, paid=True, written=[Path("x.csv")], exit_code=0) == []

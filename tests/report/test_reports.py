@@ -126,6 +126,8 @@ def test_xlsx_has_two_sheets_with_real_dates_and_numbers(tmp_path: Path) -> None
     assert book.sheetnames == ["files", "plays"]
     sheet = book["files"]
     assert sheet.freeze_panes == "B2"
+    assert (sheet.page_setup.orientation, sheet.print_title_rows) == ("landscape", "$1:$1")
+    assert sheet.print_title_cols == "$A:$A"
     assert sheet.auto_filter.ref == "A1:W3"
     cell = {name.value: value for name, value in zip(sheet[1], sheet[2], strict=True)}
     assert cell["identified_at"].value == datetime(2026, 11, 21, 3)
