@@ -214,7 +214,7 @@ def test_a_mix_that_breaks_off_in_mid_stream_keeps_what_was_heard(music: Path) -
 
 
 def test_a_stop_in_mid_mix_ends_at_once_and_the_next_run_pays_only_for_the_rest(music: Path) -> None:
-    first, decoder = Paid(), Noise(length_s=600.0)
+    first, decoder = Paid(), Noise(length_s=240.0)
     running = Running(music, decoder, first, coverage=Coverage.FULL)
     deadline = time.monotonic() + 30
     while len(first.sent) < 50 and time.monotonic() < deadline:
@@ -225,10 +225,10 @@ def test_a_stop_in_mid_mix_ends_at_once_and_the_next_run_pays_only_for_the_rest(
     assert running.outcome.exit_code == 130
     assert decoder.open == 0
     second = Paid()
-    done = Running(music, Noise(length_s=600.0), second, coverage=Coverage.FULL).ended()
+    done = Running(music, Noise(length_s=240.0), second, coverage=Coverage.FULL).ended()
     assert [row.status for row in done.rows()] == ["found"] * FILES
     assert set(first.sent).isdisjoint(second.sent)
-    assert sum(row.credits for row in done.rows()) == 600.0 * FILES
+    assert sum(row.credits for row in done.rows()) == 240.0 * FILES
 
 
 def test_a_state_folder_that_fills_up_ends_the_run_with_one_line(
