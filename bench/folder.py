@@ -1,8 +1,9 @@
-"""From a folder to answers on the embedded engine, beside fpcalc over the same files; and memory, from 50 files to 5,000.
+"""From a folder to answers on the embedded engine, beside fpcalc over the same files; and memory, for 50 and 5,000.
 
-    python bench/folder.py MUSIC [--many 5000]
+    python -m bench.folder [MUSIC] [--many 5000]
 
-MUSIC is a folder of known music: its files are the catalogue and the queries. fpcalc (Debian: libchromaprint-tools)
+MUSIC is a folder of known music (without it: the music of bench.convert): its files are the catalogue and the
+queries. fpcalc (Debian: libchromaprint-tools)
 only fingerprints, and only the first two minutes; earmark decodes, fingerprints, searches, decides and writes the
 report. Both run in turn, as whole processes; CPU is user and system time with all children. The memory part
 identifies copies of a 40-second excerpt under many names.
@@ -19,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.convert import own_music
 from pipeline.audio import EXTENSIONS
 from pipeline.audio.ffmpeg import find
 
@@ -28,17 +30,20 @@ EXCERPT_S = 40
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("music", type=Path)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("music", type=Path, nargs="?")
     parser.add_argument("--many", type=int, default=5000)
     options = parser.parse_args()
-    files = sorted(p for p in options.music.rglob("*") if p.suffix[1:].lower() in EXTENSIONS)
+    music = options.music or own_music()[0].parent
+    files = sorted(p for p in music.rglob("*") if p.suffix[1:].lower() in EXTENSIONS)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        earmark(home, "catalogue", "add", options.music)
+        earmark(home, "catalogue", "add", music)
         fpcalc = shutil.which("fpcalc")
         for turn in (1, 2):
-            ours_s, _ = earmark(home, "identify", options.music, "--out", home / "r.csv", state=f"turn{turn}")
+            ours_s, _ = earmark(home, "identify", music, "--out", home / "r.csv", state=f"turn{turn}")
             print(f"turn {turn}: earmark identify  {len(files) / ours_s:6.2f} files per CPU second")
             if fpcalc:
                 theirs_s = sum(cpu_s(run([fpcalc, path])) for path in files)
@@ -46,8 +51,8 @@ def main() -> None:
                 print(f"turn {turn}: earmark / fpcalc  {theirs_s / ours_s:6.2f}")
         few = copies(files[0], home / "few", FEW)
         many = copies(files[0], home / "many", options.many)
-        for count, music in ((FEW, few), (options.many, many)):
-            seconds, peak_mb = earmark(home, "identify", music, "--out", home / "m.csv", state=music.name)
+        for count, copied in ((FEW, few), (options.many, many)):
+            seconds, peak_mb = earmark(home, "identify", copied, "--out", home / "m.csv", state=copied.name)
             print(f"{count:6} files: peak {peak_mb:4.0f} MB, {count / seconds:.1f} files per CPU second")
 
 

@@ -1,6 +1,6 @@
 """How close a run comes to the ideal of uploads and answers fully overlapped.
 
-    python bench/overlap.py [--files 60] [--jobs 8] [--latency 3]
+    python -m bench.overlap [--files 60] [--jobs 8] [--latency 3]
 
 Runs `earmark identify` on FILES different files against a scripted service that takes LATENCY seconds a recognition,
 beside the document's own script (upload, then ask every half second, one file after the other; timed on a few files
@@ -22,12 +22,11 @@ from pathlib import Path
 
 import requests
 
+from pipeline.audio.ffmpeg import find
+from tests.music import PITCHES_HZ, named, song, write
+from tests.services.audiotag import KEY, AudioTagService
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.music import PITCHES_HZ, named, song, write  # noqa: E402
-from tests.services.audiotag import KEY, AudioTagService  # noqa: E402
-
 SCRIPT_FILES = 4
 
 
@@ -90,8 +89,6 @@ def earmark(music: Path, folder: Path, url: str, jobs: int) -> float:
 
 def one_after_the_other(files: list[Path], url: str) -> float:
     """Example 10 of the document, with its ffmpeg command: convert, send 15 s, ask every half second."""
-    from pipeline.audio.ffmpeg import find
-
     began = time.monotonic()
     for path in files:
         wav = path.with_suffix(".wav")

@@ -41,6 +41,7 @@ RETRY_AFTER_MAX_S = 300.0
 SHORTEST_KNOWN_PAUSE_S = 0.15
 """Once it is known how long a service takes, the few questions that are left can follow closely."""
 
+_SHORTEST_OF_ALL_S = 0.01
 _PACE_MEMORY = 16
 _PACE_ENOUGH = 4
 
@@ -201,7 +202,8 @@ class Pace:
         """How long to wait before a token of this age is asked for again."""
         floor_s = self.floor_s
         if elapsed_s < floor_s:
-            return floor_s - elapsed_s
+            # Never a pause so short that it leaves the clock where it was.
+            return _between(_SHORTEST_OF_ALL_S, floor_s - elapsed_s, LONGEST_PAUSE_S)
         shortest_s = SHORTEST_PAUSE_S if floor_s == 0 else SHORTEST_KNOWN_PAUSE_S
         growing_s = ASK_EVERY * (elapsed_s - floor_s) * random.uniform(0.9, 1.1)
         return _between(shortest_s, growing_s, LONGEST_PAUSE_S)

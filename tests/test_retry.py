@@ -383,3 +383,11 @@ def test_a_service_that_grows_faster_is_noticed() -> None:
     for _ in range(4):
         poll(ready_after(0.1, clock)[0], "t", pace=pace, clock=clock)
     assert pace.floor_s < 1
+
+
+@given(st.lists(st.floats(0, 300), min_size=4, max_size=20), st.floats(0, 300))
+def test_a_pause_always_moves_the_clock_and_is_never_long(settled_s: list[float], elapsed_s: float) -> None:
+    pace = Pace()
+    for seconds in settled_s:
+        pace.settled(seconds)
+    assert 0.01 <= pace.pause_s(elapsed_s) <= LONGEST_PAUSE_S

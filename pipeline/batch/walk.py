@@ -73,8 +73,8 @@ def _opened(roots: Sequence[str | bytes], on_trouble: OnTrouble) -> list[_Root]:
             found.setdefault(os.path.realpath(path), (path, identity, is_folder))
     if unusable and not found:
         raise unusable[0][1]
-    for path, error in unusable:
-        on_trouble(_shown(path), error.message)
+    for path, reason in unusable:
+        on_trouble(_shown(path), reason.message)
     labels = _labels([path for path, _, _ in found.values()])
     return [
         _Root(path, real_path, identity, is_folder, label)
@@ -92,7 +92,9 @@ def _looked_at(path: bytes) -> tuple[_Identity, bool]:
         raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path") from error
     is_folder = stat.S_ISDIR(status.st_mode)
     if not is_folder and not stat.S_ISREG(status.st_mode):
-        raise UsageError(f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it")
+        raise UsageError(
+            f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it"
+        )
     return (status.st_dev, status.st_ino), is_folder
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
@@ -69,20 +68,25 @@ class Catalogue:
         self._state = store.State(self._state.manifest, ())
 
     def __len__(self) -> int:
-        return sum(int((~part.removed).sum()) for part in self._state.parts)
+        return len(self._state.tracks)
 
     @property
     def generation(self) -> str:
         """A word that changes whenever the catalogue does, and differs between catalogues."""
         return f"{self._state.manifest.lineage}-{self._state.manifest.generation}"
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The open shards, for programs that measure the engine."""
+        return self._state.parts
+
     def tracks(self) -> list[KnownTrack]:
         """Every track, in the order of adding."""
-        return list(chain.from_iterable(_alive(part) for part in self._state.parts))
+        return list(self._state.tracks.values())
 
     def holds(self, track_id: str) -> bool:
         """Whether a track of this id can still be named."""
-        return any(track_id in part.track_ids for part in self._state.parts)
+        return track_id in self._state.tracks
 
     def refresh(self) -> None:
         """See what others have added or removed since this catalogue was opened."""
@@ -196,10 +200,6 @@ def _worth_merging(group: list[Part]) -> Iterator[list[Part]]:
 
 def _landmarks(part: Part) -> int:
     return len(part.shard.postings)
-
-
-def _alive(part: Part) -> Iterator[KnownTrack]:
-    return (stored.track for stored, gone in zip(part.shard.tracks, part.removed, strict=True) if not gone)
 
 
 def _alive_fingerprints(part: Part) -> Iterator[tuple[KnownTrack, Fingerprint]]:

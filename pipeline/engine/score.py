@@ -12,13 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine.jit import compiled
-from pipeline.engine.spectrum import BINS, Level
+from pipeline.engine.spectrum import Level
 
 FEATURES: Final = (
-    "z", "time_mean", "time_sd", "time_max", "bin_mean", "bin_sd", "bin_max", "t_bins", "t_time", "hit_share",
-    "log_votes", "log_peaks",
-)  # fmt: skip
-"""What `features` measures, in this order."""
+    "fit",
+    "fit_over_crowd",
+    "votes_over_crowd",
+    "fit_over_shifts",
+    "fit_over_bins",
+    "t_time",
+    "hit_share",
+)
+"""What `features` measures, in this order; all but the last are logarithms."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -34,9 +39,8 @@ _SHIFTS: Final = np.concatenate(
     ]
 )
 
-_BIN_GROUPS: Final = 16
 _TIME_GROUPS: Final = 12
-"""The right track fits in most registers and most of the time; an accident fits in a few."""
+"""The right track fits most of the time; an accident fits now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +68,35 @@ def model(name: str) -> Model:
     )
 
 
-def features(z_map: Level, at: npt.NDArray[np.int32], bins: npt.NDArray[np.int32], votes: int) -> Vector:
-    """Describe one alignment of a track's peaks (frame and bin in the probe, [peaks]) with the probe: [FEATURES]."""
+def features(
+    z_map: Level,
+    at: npt.NDArray[np.int32],
+    bins: npt.NDArray[np.int32],
+    votes: int,
+    crowd: float,
+    crowd_votes: int,
+) -> Vector:
+    """Describe how a track's peaks (frame and bin in the probe, [peaks]) fit the probe: [FEATURES].
+
+    `crowd` and `crowd_votes` are the z score and the votes that other tracks reach by accident.
+    """
     z = np.empty(len(_SHIFTS))
     _z_at_shifts(z_map, at, bins, _SHIFTS, z)
     time, bin_ = z[1 : 1 + len(_TIME_SHIFTS)], z[1 + len(_TIME_SHIFTS) :]
     heard = z_map[at, bins]
+    fit = max(z[0], 1.0)
+    # The floors keep what is near nothing from looking infinitely small beside it.
     return np.array(
         [
-            z[0],
-            time.mean(), time.std(), time.max(),
-            bin_.mean(), bin_.std(), bin_.max(),
-            _steadiness(heard, bins * _BIN_GROUPS // BINS, _BIN_GROUPS),
-            _steadiness(heard, at * _TIME_GROUPS // len(z_map), _TIME_GROUPS),
+            np.log(fit),
+            np.log(fit / crowd),
+            np.log((1 + votes) / (1 + crowd_votes)),
+            np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
+            np.log(fit / max(bin_.max(), 2.0)),
+            np.log(max(_steadiness(heard, at * _TIME_GROUPS // len(z_map), _TIME_GROUPS), 0.5)),
             np.mean(heard > 0.5) if len(heard) else 0.0,
-            np.log1p(votes),
-            np.log1p(len(heard)),
         ]
-    )  # fmt: skip
+    )
 
 
 def _steadiness(heard: npt.NDArray[np.float32], group: npt.NDArray[np.int32], groups: int) -> float:

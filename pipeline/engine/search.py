@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -23,23 +22,20 @@ PLACES: Final = 100
 SCORED: Final = 8
 """Tracks that verification hands to scoring."""
 
+CROWD_RANK: Final = 3
+"""The fourth best track shows what accident alone achieves: up to three may be the same recording, or also heard."""
+CROWD_MIN: Final = 3.0
+CROWD_VOTES_MIN: Final = 8
+"""What a catalogue of a few hours reaches at least; one of a few tracks has no crowd to show it."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Part:
     """A shard with what no longer counts in it."""
 
     shard: Shard
     removed: npt.NDArray[np.bool_]
     """By number of the track in the shard."""
-
-    @cached_property
-    def track_ids(self) -> frozenset[str]:
-        """Of the tracks that still count: looked up once for every file of a run."""
-        return frozenset(
-            stored.track.track_id
-            for stored, gone in zip(self.shard.tracks, self.removed, strict=True)
-            if not gone
-        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,9 @@ class Candidate:
     shift: int
     votes: int
     z: float
+    crowd: float = 0.0
+    crowd_votes: int = 0
+    """The z score and the votes that other tracks reach with this probe by accident."""
     log_odds: float = float("-inf")
 
     @property
@@ -72,7 +71,7 @@ class Candidate:
 
     def features(self, query: Query) -> Vector:
         """What the score is made of: [FEATURES]."""
-        return features(query.z_map, *self.heard_peaks(query), self.votes)
+        return features(query.z_map, *self.heard_peaks(query), self.votes, self.crowd, self.crowd_votes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
             query, part, keys, frames, Ballot.for_frames(part.shard.frames), Bend(), PLACES
         )
     ]
-    return scored(query, best_of_each_track(found)[:SCORED], "plain")
+    return scored(query, best_of_each_track(found), "plain")
 
 
 def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -106,14 +105,16 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(best.values(), key=lambda candidate: -candidate.z)
 
 
-def scored(query: Query, candidates: Iterable[Candidate], name: str) -> list[Candidate]:
-    """The candidates with their log-odds under the model of that name, most likely first."""
-    judged = [
-        Candidate(
-            c.part, c.number, c.frame, c.tempo, c.shift, c.votes, c.z, model(name).log_odds(c.features(query))
-        )
-        for c in candidates
-    ]
+def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Candidate]:
+    """The best SCORED candidates, of those given one a track, with their log-odds under that model; likeliest first."""
+    ranked = sorted(candidates, key=lambda candidate: -candidate.z)
+    crowd = max([CROWD_MIN, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
+    votes = sorted((candidate.votes for candidate in candidates), reverse=True)
+    crowd_votes = max([CROWD_VOTES_MIN, *votes[CROWD_RANK : CROWD_RANK + 1]])
+    judged = []
+    for candidate in ranked[:SCORED]:
+        beside = replace(candidate, crowd=crowd, crowd_votes=crowd_votes)
+        judged.append(replace(beside, log_odds=model(name).log_odds(beside.features(query))))
     return sorted(judged, key=lambda candidate: -candidate.log_odds)
 
 

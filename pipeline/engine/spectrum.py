@@ -20,10 +20,10 @@ HOP: Final = 256
 FRAME_S: Final = HOP / RATE_HZ
 """32 ms between frames."""
 
-LOW_HZ: Final = 220.0
+LOW_HZ: Final = 77.78
 BINS_PER_OCTAVE: Final = 36
-BINS: Final = 144
-"""Four octaves up from LOW_HZ, three bins a semitone; the top stays under the 3.4 kHz of telephone codecs' edge."""
+BINS: Final = 198
+"""Five and a half octaves up from LOW_HZ, three bins a semitone: to 3.5 kHz, where telephone codecs end."""
 
 BATCH: Final = 128
 """Frames per FFT call: 1 MB of windows, which stays in the second-level cache."""

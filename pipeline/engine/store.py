@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +36,22 @@ _LOCK: Final = "writer.lock"
 _SHARD_GLOB: Final = "shard-*.fp"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """One state of a catalogue, open: replaced as a whole, so that a search under way keeps what it began with."""
 
     manifest: Manifest
     parts: tuple[Part, ...]
+
+    @cached_property
+    def tracks(self) -> dict[str, KnownTrack]:
+        """What counts, by id, in the order of adding."""
+        return {
+            stored.track.track_id: stored.track
+            for part in self.parts
+            for stored, gone in zip(part.shard.tracks, part.removed, strict=True)
+            if not gone
+        }
 
 
 def create(folder: Path) -> None:

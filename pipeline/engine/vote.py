@@ -54,7 +54,7 @@ def vote(
     `frames` must stay below the gap before every track, so that no offset is negative.
     """
     touched = _count(first_posting, postings, keys, frames, CELL_BITS, ballot.votes, ballot.touched)
-    room = most * 8
+    room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
     found = _best(ballot.votes, ballot.touched[:touched], most, _MOST_VOTES, cells, votes)
     order = np.argsort(-votes[:found], kind="stable")[:most]
@@ -106,15 +106,18 @@ def _best(
         enough += histogram[bar]
         bar -= 1
     found = 0
-    for cell in touched:
-        score = np.int32(votes[cell]) + np.int32(votes[cell + 1])
-        if score < bar or found == cells.size:
-            continue
-        before = np.int32(votes[cell]) + (np.int32(votes[cell - 1]) if cell > 0 else 0)
-        after = np.int32(votes[cell + 1]) + np.int32(votes[cell + 2])
-        if score >= after and score > before:
-            cells[found], scores[found] = cell, score
-            found += 1
+    # First what lies above the bar, for at the bar itself there may be thousands.
+    for above in (True, False):
+        for cell in touched:
+            score = np.int32(votes[cell]) + np.int32(votes[cell + 1])
+            if (score <= bar) == above or score < bar or found == cells.size:
+                continue
+            before = np.int32(votes[cell]) + (np.int32(votes[cell - 1]) if cell > 0 else 0)
+            after = np.int32(votes[cell + 1]) + np.int32(votes[cell + 2])
+            # Of equals the later one: the earlier may have no vote of its own and so never be looked at.
+            if score > after and score >= before:
+                cells[found], scores[found] = cell, score
+                found += 1
     for cell in touched:
         votes[cell] = 0
     return found

@@ -83,7 +83,8 @@ def test_samples_may_be_changed_by_the_caller(decoder: Decoder, album: dict[str,
 
 def test_a_span_that_reaches_beyond_the_end_is_short(decoder: Decoder, album: dict[str, Path]) -> None:
     spans = decoder.spans(str(album["flac"]), [Segment(38.0, 15.0), Segment(10.0, 15.0), Segment(90.0, 15.0)])
-    assert [len(span) for span in spans] == [80_000, 120_000, 0]
+    # Releases of swr differ by a sample in what they flush at the end.
+    assert [len(span) for span in spans] == [pytest.approx(80_000, abs=1), 120_000, 0]
 
 
 def test_no_segments_give_no_spans(decoder: Decoder, album: dict[str, Path]) -> None:
@@ -185,7 +186,7 @@ def test_a_consumer_that_stops_early_leaves_no_process(decoder: Decoder, album: 
     blocks = decoder.whole(str(album["wav"]))
     next(blocks)
     assert _children() - before
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
     assert not _children() - before
 
 
