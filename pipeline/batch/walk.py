@@ -74,7 +74,7 @@ def _opened(roots: Sequence[str | bytes], on_trouble: OnTrouble) -> list[_Root]:
     if unusable and not found:
         raise unusable[0][1]
     for path, reason in unusable:
-        on_trouble(_shown(path), reason.message)
+        on_trouble(_shown(path), reason.message.removeprefix(f"{_shown(path)} "))
     labels = _labels([path for path, _, _ in found.values()])
     return [
         _Root(path, real_path, identity, is_folder, label)

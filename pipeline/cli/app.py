@@ -78,8 +78,9 @@ def run(arguments: list[str]) -> int:
         terminal.err.print("interrupted; the same command goes on where this one stopped", soft_wrap=True)
         code = INTERRUPTED
     except Exception as error:
-        failures.tell_bug(terminal, error)
-        code = failures.BUG
-    finally:
+        code = failures.tell_unforeseen(terminal, error)
+    try:
         terminal.close()
+    except OSError as error:
+        code = failures.tell_unforeseen(terminal, error)
     return code if isinstance(code, int) else 0

@@ -95,7 +95,7 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
     if terminal.as_json:
         terminal.data({"added": result.added, "already_there": result.already_there, "failed": result.failed})
     for path, message in result.failed:
-        terminal.note(f"not added  {printable(path)}: {printable(message)}", style="yellow")
+        terminal.complain(f"not added  {printable(path)}: {printable(message)}")
     terminal.note(
         f"catalogue: {result.added:,} added, {result.already_there:,} already there, {len(result.failed):,} failed, "
         f"{len(catalogue):,} in all"
