@@ -16,14 +16,14 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 from pipeline.audio import Decoder, cores
 from pipeline.batch.ask import Asker, Budget, Patience, Unanswered
-from pipeline.batch.convert import convert
+from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
@@ -247,33 +247,36 @@ class _Run:
             )
 
     def _answer_file(self, source: SourceFile, file_id: int) -> None:
-        if self._stop.is_set():
-            return self._postpone([(source, file_id)], "the run was interrupted")
-        if self._desk.stopped_by is not None and not self._hear_all:
-            return self._postpone([(source, file_id)], self._desk.stopped_by.message)
+        if (why := self._ended_early()) is not None:
+            return self._postpone([(source, file_id)], why)
         try:
             converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
         except MediaError as error:
             return self._record(source, file_id, Answer(status=error.status, error=str(error)))
         editions = {recognizer.name: recognizer.edition for recognizer in self._recognizers}
         job = FileJob(source, file_id, converted, self._finish, editions)
-        try:
-            questions = (
-                [list(converted.pieces)] if converted.one_by_one else ([piece] for piece in converted.pieces)
-            )
-            for pieces in questions:
-                if pieces:
-                    keep_segments(pieces, source, self._options.keep_segments)
+        # Closed when it is left early too: else the child that decodes it would wait for ever to go on.
+        with closing(converted.pieces) as pieces:
+            try:
+                for question in _questions(job, pieces):
+                    if (why := self._ended_early()) is not None:
+                        job.not_asked(why)
+                        break
+                    keep_segments(question.pieces, source, self._options.keep_segments)
                     job.opened()
-                    question = Question(job, pieces)
                     if not self._desk.carry_on(question, may_pay=False):
                         self._paying.put(question)
-                if self._stop.is_set():
-                    job.not_asked("the run was interrupted")
-                    break
-        except MediaError as error:
-            job.broken = error
+            except MediaError as error:
+                job.broken = error
         job.closed()
+        return None
+
+    def _ended_early(self) -> str | None:
+        """Why nobody is to be asked any more; None while there is somebody."""
+        if self._stop.is_set():
+            return "the run was interrupted"
+        if self._desk.stopped_by is not None and not self._hear_all:
+            return self._desk.stopped_by.message
         return None
 
     def _finish(self, job: FileJob) -> None:
@@ -322,6 +325,14 @@ class _Run:
         else:
             exit_code = 3 if self._troubles or any(counts.by_status[status] for status in FAILED) else 0
         return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
+
+
+def _questions(job: FileJob, pieces: Iterable[Piece]) -> Iterator[Question]:
+    if not job.converted.one_by_one:
+        for piece in pieces:
+            yield Question(job, [piece])
+    elif tries := list(pieces):
+        yield Question(job, tries)
 
 
 def in_batches(sources: Iterable[SourceFile], size: int) -> Iterator[list[SourceFile]]:

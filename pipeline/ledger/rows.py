@@ -34,7 +34,8 @@ def file_rows(connection: Connection, run_id: int) -> Iterator[FileRow]:
     copies = (
         select(answers.c.content_id)
         .join(of_run, of_run.c.answer_id == answers.c.answer_id)
-        .where(of_run.c.run_id == run_id, answers.c.content_id != "")
+        # All silence is the same audio, and no two files are copies for that.
+        .where(of_run.c.run_id == run_id, answers.c.content_id != "", answers.c.status != "silent")
         .group_by(answers.c.content_id)
         .having(func.count() > 1)
     )

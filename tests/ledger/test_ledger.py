@@ -107,7 +107,7 @@ def test_files_with_the_same_audio_share_a_group(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
         run = ledger.begin_run(MANNER)
         other = Answer(status=FileStatus.NOT_FOUND, content_id="d" * 32)
-        silent = Answer(status=FileStatus.SILENT)
+        silent = Answer(status=FileStatus.SILENT, content_id="e" * 32)
         for name, answer in ((b"1", FOUND), (b"2", FOUND), (b"3", other), (b"4", silent), (b"5", silent)):
             ((file_id, _),) = ledger.admit([source(name)]).values()
             ledger.record(run, [(source(name), file_id, answer)], manner=MANNER)
