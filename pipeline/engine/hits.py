@@ -16,7 +16,7 @@ from pipeline.engine.spectrum import BINS, BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 
-ACCEPT_LOG_ODDS: Final = 1.5
+ACCEPT_LOG_ODDS: Final = 4.0
 """Below these odds (20 to 1) nothing is said: bench/train_score.py shows what it costs and what it keeps out."""
 
 SPAN_FRAMES: Final = 47
