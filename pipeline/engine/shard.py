@@ -43,7 +43,7 @@ from pipeline.engine.verify import StoredPeaks
 from pipeline.errors import StorageError
 
 MAGIC: Final = b"EARSHARD"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it with every change of this layout, of the front end or of the keys."""
 
 GAP: Final = 34 * BLOCK
