@@ -14,7 +14,7 @@
     peak_bin         uint8[peaks]
 
 Frames of a shard run on from track to track; GAP empty frames come before each, so that a probe that begins before
-its track does not vote into the one before. A track begins on a block. An hour takes about 2.2 MB, a shard 3.2 MB more.
+its track does not vote into the one before. A track begins on a block. An hour takes about 2.2 MB, a shard 3.5 MB more.
 
 The manifest holds the CRC-32 of the whole file, and it is checked whenever a shard is opened: about 1 ms for each
 hour of catalogue, and the file is then in the page cache, where the search wants it.
