@@ -46,33 +46,37 @@ OUT="$$(home "$$OUT"; echo .)"; OUT="$${OUT%.}"; OUT="$${OUT%/}"; \
 mkdir -p data
 endef
 
-# The sample has a ledger of its own and asks nobody who costs money, whatever key is set.
+# The sample has a ledger of its own and asks nobody who costs money, whatever key is set. It is heard in full, so that
+# the tracks of its mix are listed.
 define sample_or_music
 if [ -z "$$MUSIC" ]; then \
   $(EARMARK) sample $(SAMPLE) && \
   $(EARMARK) catalogue add --quiet --state $(SAMPLE_STATE) $(SAMPLE)/catalogue || exit $$?; \
-  MUSIC=$(SAMPLE)/music; set -- --state $(SAMPLE_STATE) --recognizer "$${RECOGNIZER:-catalogue}"; \
-elif [ -n "$$RECOGNIZER" ]; then set -- --recognizer "$$RECOGNIZER"; \
-else set --; fi
+  MUSIC=$(SAMPLE)/music; ledger='--state $(SAMPLE_STATE)'; \
+  set -- $$ledger --coverage full --recognizer "$${RECOGNIZER:-catalogue}"; \
+elif [ -n "$$RECOGNIZER" ]; then ledger=; set -- --recognizer "$$RECOGNIZER"; \
+else ledger=; set --; fi
 endef
 
 # Exit code 3 says: done, but some files could not be read. The table shows them; the work is done.
+done := { code=$$?; [ $$code -eq 3 ] || exit $$code; }
+
 define add_catalogue
-if [ -n "$$CATALOGUE" ]; then $(EARMARK) catalogue add $(1) -- "$$CATALOGUE" || [ $$? -eq 3 ] || exit $$?; fi
+if [ -n "$$CATALOGUE" ]; then $(EARMARK) catalogue add $(1) -- "$$CATALOGUE" || $(done); fi
 endef
 
 identify: $(VENV)/.users ## say what every file of MUSIC is, and write the reports to OUT
 	@$(folders); $(sample_or_music); \
-	if [ "$$MUSIC" = $(SAMPLE)/music ]; then echo '--state $(SAMPLE_STATE)'; else echo; fi > $(LAST); \
-	$(call add_catalogue,$$(cat $(LAST))); \
+	echo "$$ledger" > $(LAST); \
+	$(call add_catalogue,$$ledger); \
 	$(EARMARK) identify "$$@" --out "$$OUT/earmark.csv" --out "$$OUT/earmark.parquet" \
-	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || [ $$? -eq 3 ]
+	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || $(done)
 
 demo: $(VENV)/.users ## the sample from the start, and the evidence behind one of its answers
 	@rm -rf $(SAMPLE_STATE)
 	@$(MAKE) --no-print-directory MUSIC= identify
 	@echo
-	@$(EARMARK) explain --state $(SAMPLE_STATE) "$$(ls -d $(SAMPLE)/music/*mix* | head -n 1)"
+	@$(EARMARK) explain --state $(SAMPLE_STATE) "$(SAMPLE)/music/dj set.mp3"
 
 plan: $(VENV)/.users ## what identify would send and cost at most; sends nothing
 	@$(folders); $(sample_or_music); $(EARMARK) plan "$$@" $(ARGS) -- "$$MUSIC"

@@ -67,8 +67,12 @@ class Database:
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    if read_only and _is_at_rest(path):
+        # Else SQLite would make files beside it even for reading, and fail.
+        mode = "ro&immutable=1"
     connection = sqlite3.connect(
-        f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode={'ro' if read_only else 'rwc'}",
+        f"file:{quote_from_bytes(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         timeout=30,
         isolation_level=None,
@@ -80,3 +84,8 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether nothing is left to be written into the file, nor can be: it lies in a folder that is read-only to us."""
+    return not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()

@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,13 @@ collected much later than it was ready, and a slow one is not asked for hundreds
 
 RETRY_AFTER_MAX_S = 300.0
 """The longest pause a service may order: a wrong clock on either side must not halt a run for hours."""
+
+SHORTEST_KNOWN_PAUSE_S = 0.15
+"""Once it is known how long a service takes, the few questions that are left can follow closely."""
+
+_SHORTEST_OF_ALL_S = 0.01
+_PACE_MEMORY = 16
+_PACE_ENOUGH = 4
 
 _BAD_REPLIES = 3
 """A garbled answer to a free question is asked for again, this often in a row, before it is believed."""
@@ -110,9 +118,12 @@ def poll(
     *,
     age_s: float = 0.0,
     life_s: float = TOKEN_LIFE_S,
+    pace: Pace | None = None,
     clock: Clock | None = None,
 ) -> Recognition:
     """The settled answer behind a token that is `age_s` old; a PENDING one only if a stop was asked for.
+
+    `pace`, shared by all tokens of a service, spares the questions that would come too early.
 
     An answer that was paid for is worth patience: a service that is busy or out of reach is asked again as
     long as the token lives. An old token is asked for once, at least. TokenLost when nothing settled within
@@ -120,22 +131,27 @@ def poll(
     """
     clock = clock or SystemClock()
     waits = _Waits(clock)
+    pace = pace or Pace()
     born = clock.now() - age_s
     garbled = 0
+    pending_s = 0.0
 
     def unsettled(state: RetryCallState) -> bool:
-        nonlocal garbled
+        nonlocal garbled, pending_s
         error = _error(state)
         garbled = garbled + 1 if isinstance(error, BadReply) else 0
         if error is None:
-            return bool(state.outcome and state.outcome.result().status is Status.PENDING)
+            settled = not state.outcome or state.outcome.result().status is not Status.PENDING
+            if settled:
+                pace.settled(pending_s)
+            else:
+                pending_s = clock.now() - born
+            return not settled
         return isinstance(error, _NOTHING_TAKEN) or 0 < garbled < _BAD_REPLIES
 
     def schedule(state: RetryCallState) -> float:
         elapsed_s = clock.now() - born
-        pause_s = _between(
-            SHORTEST_PAUSE_S, ASK_EVERY * elapsed_s * random.uniform(0.9, 1.1), LONGEST_PAUSE_S
-        )
+        pause_s = pace.pause_s(elapsed_s)
         return min(max(pause_s, _ordered_pause_s(_error(state))), max(0.0, life_s - elapsed_s))
 
     def give_up(state: RetryCallState) -> Recognition:
@@ -161,6 +177,36 @@ def poll(
         return policy(result, token)
     except _Stopped:
         return Recognition(Status.PENDING, token=token)
+
+
+class Pace:
+    """How long the answers of one service take, learnt from those it gave; shared by the threads that ask it.
+
+    No recent token was settled before `floor_s`: until then a question is wasted, and right after it an answer may
+    come any moment. A service that grows faster is noticed by the first question, at half a second.
+    """
+
+    def __init__(self) -> None:
+        self._pending_s: deque[float] = deque(maxlen=_PACE_MEMORY)
+
+    @property
+    def floor_s(self) -> float:
+        """The shortest time a recent token was still pending; 0 until enough are known."""
+        return min(self._pending_s) if len(self._pending_s) >= _PACE_ENOUGH else 0.0
+
+    def settled(self, pending_s: float) -> None:
+        """A token was settled; `pending_s` was its age when it was last found pending."""
+        self._pending_s.append(pending_s)
+
+    def pause_s(self, elapsed_s: float) -> float:
+        """How long to wait before a token of this age is asked for again."""
+        floor_s = self.floor_s
+        if elapsed_s < floor_s:
+            # Never a pause so short that it leaves the clock where it was.
+            return _between(_SHORTEST_OF_ALL_S, floor_s - elapsed_s, LONGEST_PAUSE_S)
+        shortest_s = SHORTEST_PAUSE_S if floor_s == 0 else SHORTEST_KNOWN_PAUSE_S
+        growing_s = ASK_EVERY * (elapsed_s - floor_s) * random.uniform(0.9, 1.1)
+        return _between(shortest_s, growing_s, LONGEST_PAUSE_S)
 
 
 def retry_after_s(header: str | None, *, date: str | None = None) -> float | None:

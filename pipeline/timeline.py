@@ -54,32 +54,43 @@ def plays(heard: Iterable[Hearing], *, gap_s: float) -> list[Play]:
 
     The order of the hearings makes no difference.
     """
-    joined: list[tuple[Match, Play]] = []
+    joined: list[Play] = []
+    # Where each name was first heard in its latest play: three hours of full coverage are too long to search.
+    latest: dict[tuple[str, str], int] = {}
     for hearing in sorted(heard, key=_by_time):
-        last = next(
-            (i for i in range(len(joined) - 1, -1, -1) if same_recording(joined[i][0], hearing.match)), None
-        )
+        names = identities(hearing.match)
+        last = max((latest[name] for name in names if name in latest), default=None)
         if last is not None and _continues(joined, last, hearing, gap_s):
-            anchor, play = joined[last]
-            joined[last] = (anchor, _longer(play, hearing))
+            joined[last] = _longer(joined[last], hearing)
         else:
-            joined.append((hearing.match, _play(hearing)))
-    return [play for _, play in joined]
+            latest |= dict.fromkeys(names, len(joined))
+            joined.append(_play(hearing))
+    return joined
 
 
 def same_recording(one: Match, other: Match) -> bool:
     """Whether two matches name the same recording: by the recognizer's own id, or by title and artist."""
-    return not _identities(one).isdisjoint(_identities(other))
+    return not identities(one).isdisjoint(identities(other))
 
 
-def _continues(joined: list[tuple[Match, Play]], last: int, hearing: Hearing, gap_s: float) -> bool:
-    play = joined[last][1]
+def identities(match: Match) -> frozenset[tuple[str, str]]:
+    """What a match is known by: two that share one of these name the same recording."""
+    tracks = (match.track, *match.also)
+    ids = {("", track.track_id) for track in tracks if track.track_id}
+    # Two tracks without an artist that are both "01" are not the same for that, if there is an id to go by.
+    names = {
+        (_plain(track.title), _plain(track.artist)) for track in tracks if track.artist or not track.track_id
+    }
+    return frozenset(ids | names)
+
+
+def _continues(joined: list[Play], last: int, hearing: Hearing, gap_s: float) -> bool:
+    play = joined[last]
     if hearing.start_s - play.end_s > gap_s:
         return False
     # Something else that began after this play and ended before the new hearing cuts it in two.
     return all(
-        not (later.start_s >= play.end_s and later.end_s <= hearing.start_s)
-        for _, later in joined[last + 1 :]
+        not (later.start_s >= play.end_s and later.end_s <= hearing.start_s) for later in joined[last + 1 :]
     )
 
 
@@ -115,16 +126,6 @@ def _by_confidence(match: Match) -> tuple[float, float, str, str]:
 
 def _by_time(hearing: Hearing) -> tuple[float, float, float, float, str, str]:
     return (hearing.start_s, hearing.end_s, *_by_confidence(hearing.match))
-
-
-def _identities(match: Match) -> frozenset[tuple[str, str]]:
-    tracks = (match.track, *match.also)
-    ids = {("", track.track_id) for track in tracks if track.track_id}
-    # Two tracks without an artist that are both "01" are not the same for that, if there is an id to go by.
-    names = {
-        (_plain(track.title), _plain(track.artist)) for track in tracks if track.artist or not track.track_id
-    }
-    return frozenset(ids | names)
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
@@ -49,8 +49,8 @@ class Decoder(Protocol):
     def spans(self, path: str, segments: Sequence[Segment]) -> list[Pcm]:
         """The audio of each segment, in order; shorter, or empty, where the sound ends before it does."""
 
-    def whole(self, path: str) -> Iterator[Pcm]:
-        """The whole file in blocks of 30 s, the last one shorter. Closing the iterator stops the decoding."""
+    def whole(self, path: str) -> Generator[Pcm]:
+        """The whole file in blocks of 30 s, the last one shorter. Closing it stops the decoding."""
 
     def measure(self, path: str) -> float:
         """The true duration in seconds, counted packet by packet."""

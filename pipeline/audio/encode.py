@@ -26,6 +26,9 @@ _BY_EXTENSION: dict[str, dict[str, str]] = {
     ".amr": {"acodec": "libopencore_amrnb", "ar": "8000", "ac": "1"},
     ".spx": {"acodec": "libspeex"},
     ".oga": {"acodec": "flac"},
+    # AIFF keeps tags beyond the title only in an ID3 chunk, which ffmpeg writes when told to.
+    ".aiff": {"write_id3v2": "1"},
+    ".aif": {"write_id3v2": "1"},
 }
 
 _NO_OPTIONS: Mapping[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,7 @@ OLDEST_VERSION = 4
 
 NEEDED_DEMUXERS = frozenset({"mp3", "ogg", "flac", "wav", "aac", "asf", "aiff", "amr", "mov"})
 NEEDED_DECODERS = frozenset({"aac", "flac", "vorbis", "opus", "wmav2", "alac", "pcm_s16le"})
-NEEDED_FILTERS = frozenset({"aresample", "aformat", "atrim", "concat", "pan"})
+NEEDED_FILTERS = frozenset({"aresample", "aformat", "asetnsamples", "atrim", "concat", "pan"})
 """Without one of these a system's ffmpeg (some are built for one purpose) is passed over for the wheel's."""
 
 
@@ -110,22 +111,27 @@ def _stamp(path: str) -> tuple[int, int]:
 @lru_cache(maxsize=8)
 def _examine(path: str, source: str, stamp: tuple[int, int]) -> Ffmpeg:
     """Ask a binary what it is; remembered for as long as the file stays the same (`stamp`)."""
-    listings: dict[str, frozenset[str]] = {}
-    version = ""
-    for kind in ("demuxers", "decoders", "filters"):
-        try:
-            answer = run([path, f"-{kind}"], limits=Limits(wall_s=20.0, cpu_s=20))
-        except MediaError as error:
-            raise UsageError(f"{path} does not run: {error.message}", hint="see `earmark doctor`") from error
-        banner = re.match(rb"ffmpeg version n?(\d+(?:\.\d+)*|\S+)", answer.stderr)
-        if answer.returncode != 0 or banner is None:
-            raise UsageError(
-                f"{path} is not an ffmpeg: asked for its {kind} it ended with code {answer.returncode}",
-                hint="give the path of an ffmpeg, `system` or `wheel`",
-            )
-        version = banner.group(1).decode("ascii", "replace")
-        listings[kind] = _names(answer.stdout.decode("utf-8", "replace"))
-    return Ffmpeg(path, version, source, listings["demuxers"], listings["decoders"], listings["filters"])
+    # Side by side: each takes as long to start as the others together to answer.
+    with ThreadPoolExecutor(3) as pool:
+        demuxers, decoders, filters = pool.map(
+            lambda kind: _listing(path, kind), ("demuxers", "decoders", "filters")
+        )
+    return Ffmpeg(path, demuxers[0], source, demuxers[1], decoders[1], filters[1])
+
+
+def _listing(path: str, kind: str) -> tuple[str, frozenset[str]]:
+    """The version of a binary, and the names of what it has of one kind."""
+    try:
+        answer = run([path, f"-{kind}"], limits=Limits(wall_s=20.0, cpu_s=20))
+    except MediaError as error:
+        raise UsageError(f"{path} does not run: {error.message}", hint="see `earmark doctor`") from error
+    banner = re.match(rb"ffmpeg version n?(\d+(?:\.\d+)*|\S+)", answer.stderr)
+    if answer.returncode != 0 or banner is None:
+        raise UsageError(
+            f"{path} is not an ffmpeg: asked for its {kind} it ended with code {answer.returncode}",
+            hint="give the path of an ffmpeg, `system` or `wheel`",
+        )
+    return banner.group(1).decode("ascii", "replace"), _names(answer.stdout.decode("utf-8", "replace"))
 
 
 def _names(listing: str) -> frozenset[str]:

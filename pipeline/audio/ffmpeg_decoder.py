@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
@@ -78,11 +78,11 @@ class FfmpegDecoder:
         if not ended.stdout:
             raise chatter.translated(ended.stderr, path)
 
-    def whole(self, path: str) -> Iterator[Pcm]:
+    def whole(self, path: str) -> Generator[Pcm]:
         check_file(path)
         return self._whole(path)
 
-    def _whole(self, path: str) -> Iterator[Pcm]:
+    def _whole(self, path: str) -> Generator[Pcm]:
         start_s, one_channel = 0.0, False
         while True:
             for block in self._stream(path, start_s, one_channel=one_channel):
@@ -99,7 +99,7 @@ class FfmpegDecoder:
         segment = Segment(start_s, len(block) / RATE_HZ)
         return not is_silent(self._spans(path, [segment], one_channel=True)[0])
 
-    def _stream(self, path: str, start_s: float, *, one_channel: bool) -> Iterator[Pcm]:
+    def _stream(self, path: str, start_s: float, *, one_channel: bool) -> Generator[Pcm]:
         argv = command.whole(self._ffmpeg.path, path, start_s=start_s, one_channel=one_channel)
         with Child(argv, limits=_WHOLE_LIMITS) as child:
             block, nothing = bytearray(), True

@@ -36,10 +36,12 @@ def open_decoder(*, backend: Backend = "auto", ffmpeg: str = "", workers: int | 
         if backend == "av":
             by_ffmpeg.close()
             raise UsageError(
-                "PyAV cannot be used as the decoder: it is not installed, or does not load",
+                "PyAV cannot be used as the decoder: it is not installed, or does not work here",
                 hint="pip install 'earmark[fast]', or leave the choice to earmark",
             ) from error
-        _log.warning("PyAV is installed but does not load, ffmpeg decodes instead error=%s", error.message)
+        _log.warning(
+            "PyAV is installed but does not work here, ffmpeg decodes instead error=%s", error.message
+        )
         return by_ffmpeg
 
 

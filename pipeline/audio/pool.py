@@ -129,7 +129,9 @@ class WorkerPool:
 
 def _environment() -> dict[str, str]:
     # Where this very package was imported from, for a source tree that is not installed.
-    roots = [str(Path(pipeline.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # Relative entries are left out: they would mean the folder the user stands in.
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    roots = [str(Path(pipeline.__file__).parents[1]), *filter(os.path.isabs, inherited)]
     # Each worker is one of many: numpy's own threads would only reserve memory.
     return {
         **os.environ,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from pipeline.audio.decoder import MediaInfo, check_file, counted_if_short
 from pipeline.audio.ffmpeg_decoder import FfmpegDecoder
@@ -19,7 +19,7 @@ class PyavDecoder:
     def __init__(self, whole: FfmpegDecoder, pool: WorkerPool) -> None:
         self._whole = whole
         self._pool = pool
-        self._name: str = pool.call("pyav.version")
+        self._name: str = pool.call("pyav.trial")
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ class PyavDecoder:
             heard += self._pool.call("pyav.spans", path, tuple(segments[first : first + SPANS_AT_ONCE]))
         return heard
 
-    def whole(self, path: str) -> Iterator[Pcm]:
+    def whole(self, path: str) -> Generator[Pcm]:
         return self._whole.whole(path)
 
     def measure(self, path: str) -> float:

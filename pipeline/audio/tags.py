@@ -16,6 +16,9 @@ from pipeline.model import Tags
 TAG_CHARACTERS = 500
 """Longer tags are cut: they go into cells of a table."""
 
+_MP4_BY_OTHER_NAMES = (".3gp", ".3gpp", ".3g2", ".alac", ".mov")
+"""Tinytag knows these by their first bytes. Not so .aac, which it takes for MP3."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _YEAR = re.compile(r"(?<!\d)([12]\d{3})(?!\d)")
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
@@ -47,7 +50,7 @@ def from_mapping(entries: Mapping[str, str]) -> Tags:
 
 def inspect_file(pool: WorkerPool, exe: str, path: str) -> MediaInfo:
     """What the file says of itself. Raises MediaError only when not even ffmpeg can make anything of it."""
-    if path.lower().endswith(TinyTag.SUPPORTED_FILE_EXTENSIONS):
+    if path.lower().endswith((*TinyTag.SUPPORTED_FILE_EXTENSIONS, *_MP4_BY_OTHER_NAMES)):
         info: MediaInfo | None = pool.call("tags.read_tags", path, limit_s=10)
         if info is not None:
             return info
@@ -80,7 +83,8 @@ def read_tags(path: str) -> MediaInfo | None:
             title=clean(tag.title),
             artist=clean(tag.artist or tag.albumartist),
             album=clean(tag.album),
-            year=year_in(tag.year),
+            # tinytag files WMA's date among the other fields.
+            year=year_in(tag.year or " ".join(tag.other.get("date") or ())),
         ),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 import os
 import resource
 import signal
@@ -35,7 +36,9 @@ def _answer(task: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
     """Whether the task (`module.function` of this room) came to an end, and its result or MediaError."""
     module, _, function = task.partition(".")
     try:
-        return True, getattr(importlib.import_module(f"pipeline.audio.{module}"), function)(*arguments)
+        return True, operator.attrgetter(function)(importlib.import_module(f"pipeline.audio.{module}"))(
+            *arguments
+        )
     except MediaError as error:
         return False, error
     except MemoryError:

@@ -7,7 +7,8 @@
     budget left? ──► intent on disk ──► upload ──► token on disk ──► poll ──► answer on disk
 
 An upload that may have been charged without giving an answer (in doubt, or its token lost) may be repeated once, in a
-later run or for another copy of the audio. After that the segment is given up: `MAX_PAYMENTS`.
+later run, never in the same one, not even for another copy of the audio. After that the segment is given up:
+`MAX_PAYMENTS`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ from pipeline.errors import (
 )
 from pipeline.ledger import Upload, Uploads, UploadState
 from pipeline.model import Probe, Recognition, Recognizer, Status
-from pipeline.retry import Clock, poll, retrying
+from pipeline.retry import Clock, Pace, poll, retrying
 
 MAX_PAYMENTS = 2
 """At most this often may one segment have cost money at one service."""
@@ -66,6 +68,11 @@ class Budget:
                     f"the limit of {self._limit_s:g} credits is used up ({self._taken_s:g} spent)",
                     hint="run the same command again with a higher --max-credits: it goes on where this one stopped",
                 )
+            self._taken_s += seconds
+
+    def charged_more(self, seconds: float) -> None:
+        """The service took so much more than was set aside; the next `take` will feel it."""
+        with self._lock:
             self._taken_s += seconds
 
     def give_back(self, seconds: float) -> None:
@@ -102,6 +109,7 @@ class Asker:
         self._stop = stop
         self._tally = tally
         self._turns = _Turns()
+        self._pace: defaultdict[str, Pace] = defaultdict(Pace)
 
     def ask(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
         """The settled answer to a probe. `file_id` is who the cost is written to.
@@ -119,13 +127,24 @@ class Asker:
         """The answer to an upload whose token is known. Raises as `ask` does."""
         self._tally.in_flight(+1)
         try:
-            recognition = poll(recognizer.result, upload.token, clock=self._patience.collecting)
+            recognition = poll(
+                recognizer.result,
+                upload.token,
+                pace=self._pace[recognizer.name],
+                clock=self._patience.collecting,
+            )
         except TokenLost as error:
             self._uploads.lost(upload.upload_id, error.message, error.raw)
             raise Unanswered(f"charged, but the service gave no answer: {error.message}") from error
-        except BadReply as error:
-            # The token stays: the next run asks for it once more.
-            raise Unanswered(f"the service's answer could not be read: {error.message}") from error
+        except SegmentRefused as error:
+            self._uploads.refused(upload.upload_id, error.message, error.raw)
+            raise Unanswered(f"charged, but refused afterwards: {error.message}") from error
+        except (BadReply, ServiceBusy) as error:
+            # The token stays: the next run asks for it once more. A service that was busy for the whole life of this
+            # token may still answer others; if it is down, the next upload will say so.
+            raise Unanswered(
+                f"charged, but the service's answer could not be had: {error.message}"
+            ) from error
         finally:
             self._tally.in_flight(-1)
         self._uploads.answered(upload.upload_id, recognition)
@@ -142,9 +161,14 @@ class Asker:
         for upload in uploads:
             if upload.state is UploadState.SENT:
                 return self.collect(recognizer, upload)
-        if sum(upload.state in PERHAPS_CHARGED for upload in uploads) >= MAX_PAYMENTS:
+        in_vain = [upload for upload in uploads if upload.state in PERHAPS_CHARGED]
+        if len(in_vain) >= MAX_PAYMENTS:
             raise Unanswered(
-                f"perhaps charged {MAX_PAYMENTS} times without an answer, not sent again: {uploads[-1].error}"
+                f"perhaps charged {MAX_PAYMENTS} times without an answer, not sent again: {in_vain[-1].error}"
+            )
+        if any(upload.run_id == self._run_id for upload in in_vain):
+            raise Unanswered(
+                f"perhaps charged in this run, not sent again before the next: {in_vain[-1].error}"
             )
         return None
 
@@ -182,6 +206,7 @@ class Asker:
             self._budget.give_back(cost_s)
             raise
         charged_s = recognition.charged_s or cost_s
+        self._budget.charged_more(max(charged_s - cost_s, 0.0))
         # The token is on disk before anybody waits for it: a kill from here on costs nothing.
         self._uploads.sent(upload_id, recognition.token, charged_s)
         self._tally.sent(charged_s)
@@ -189,7 +214,15 @@ class Asker:
             self._uploads.answered(upload_id, recognition)
             return recognition
         upload = Upload(
-            upload_id, probe.sha256, recognizer.name, UploadState.SENT, recognition.token, charged_s, None, ""
+            upload_id,
+            self._run_id,
+            probe.sha256,
+            recognizer.name,
+            UploadState.SENT,
+            recognition.token,
+            charged_s,
+            None,
+            "",
         )
         return self.collect(recognizer, upload)
 

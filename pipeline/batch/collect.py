@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from pipeline.ledger import AskedSegment
 from pipeline.model import Match, Play, Status
-from pipeline.timeline import Hearing, hearings, plays, same_recording
+from pipeline.timeline import Hearing, hearings, identities, plays
 
 FOUND_AT = 0.5
 """From here on the name is more likely right than wrong."""
@@ -110,12 +110,15 @@ def _candidates(asked: Sequence[AskedSegment]) -> list[_Candidate]:
     # Surest first: a recording is known by its surest name, and a chain of look-alikes does not run together.
     named.sort(key=lambda item: (-item[0].confidence, item[0].track.title, item[0].track.artist, item[1]))
     candidates: list[_Candidate] = []
+    # The surest candidate of each name: three hours of full coverage have too many to compare each with each.
+    known_by: dict[tuple[str, str], int] = {}
     for match, number, line in named:
-        for candidate in candidates:
-            if same_recording(candidate.anchor, match):
-                candidate.votes.setdefault(number, (match, line))
-                break
+        names = identities(match)
+        first = min((known_by[name] for name in names if name in known_by), default=None)
+        if first is not None:
+            candidates[first].votes.setdefault(number, (match, line))
         else:
+            known_by |= dict.fromkeys(names, len(candidates))
             candidates.append(_Candidate(match, {number: (match, line)}))
     return candidates
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.audio import Decoder, is_silent, level_dbfs
 from pipeline.batch.options import Coverage, Options
-from pipeline.batch.segment import cut, plan_probes, plan_stride
+from pipeline.batch.segment import cut, paid_step, plan_probes, plan_stride
 from pipeline.errors import MediaError
-from pipeline.model import MIN_SEGMENT_S, FileStatus, Pcm, Probe, Segment, SourceFile, Tags
+from pipeline.model import MIN_SEGMENT_S, RATE_HZ, FileStatus, Pcm, Probe, Segment, SourceFile, Tags
 
 SHORTFALL_S = 1.0
 """A probe this much shorter than planned means that the header lied about the duration (seeking is exact to 0.5 s)."""
@@ -42,7 +42,8 @@ class Converted:
 
     duration_s: float
     tags: Tags
-    pieces: Iterator[Piece]
+    pieces: Generator[Piece]
+    """To be closed when no more are wanted: it may hold a child process."""
     one_by_one: bool
     """True: pieces are tries for one answer, asked until it is settled. False: every piece is asked, as in a mix."""
     step_s: float
@@ -100,10 +101,10 @@ def unchanged(source: SourceFile) -> bool:
 def _covered(
     path: str, decoder: Decoder, length_s: float, every_s: float, duration_s: float, tags: Tags
 ) -> Converted:
-    every = max(1, round(every_s / length_s))
-    converted = Converted(duration_s, tags, iter(()), one_by_one=False, step_s=length_s)
+    every = paid_step(length_s=length_s, every_s=every_s)
+    converted = Converted(duration_s, tags, _each(()), one_by_one=False, step_s=length_s)
 
-    def pieces() -> Iterator[Piece]:
+    def pieces() -> Generator[Piece]:
         end_s = 0.0
         for number, (segment, pcm) in enumerate(cut(decoder.whole(path), length_s=length_s)):
             end_s = segment.end_s
@@ -120,9 +121,9 @@ def _covered(
 def _strided(
     path: str, decoder: Decoder, plan: Sequence[Segment], step_s: float, duration_s: float, tags: Tags
 ) -> Converted:
-    converted = Converted(duration_s, tags, iter(()), one_by_one=False, step_s=step_s)
+    converted = Converted(duration_s, tags, _each(()), one_by_one=False, step_s=step_s)
 
-    def pieces() -> Iterator[Piece]:
+    def pieces() -> Generator[Piece]:
         for first in range(0, len(plan), SPANS_AT_ONCE):
             some = plan[first : first + SPANS_AT_ONCE]
             yield from _audible(_placed(some, decoder.spans(path, some)), converted.hashes)
@@ -145,20 +146,24 @@ def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, ta
         return _nothing(duration_s, tags, FileStatus.TOO_SHORT, _too_short(heard_s))
     starts = sorted(segment.start_s for segment, _ in placed)
     step_s = max((later - start for start, later in pairwise(starts)), default=duration_s)
-    converted = Converted(duration_s, tags, iter(()), one_by_one=True, step_s=step_s)
+    converted = Converted(duration_s, tags, _each(()), one_by_one=True, step_s=step_s)
     audible = list(_audible(placed, converted.hashes))
     if not audible:
-        audible = _loudest(path, decoder, options)
+        audible = _loudest(path, decoder, options.segment_s, len(plan))
         converted.hashes.extend(piece.probe.sha256 for piece in audible)
     if not audible:
         converted.nothing, converted.note = FileStatus.SILENT, "nothing but silence"
-    converted.pieces = iter(audible)
+    converted.pieces = _each(audible)
     return converted
+
+
+def _each(pieces: Iterable[Piece]) -> Generator[Piece]:
+    yield from pieces
 
 
 def _nothing(duration_s: float, tags: Tags, status: FileStatus, note: str) -> Converted:
     return Converted(
-        duration_s, tags, iter(()), one_by_one=True, step_s=duration_s, nothing=status, note=note
+        duration_s, tags, _each(()), one_by_one=True, step_s=duration_s, nothing=status, note=note
     )
 
 
@@ -186,14 +191,16 @@ def _audible(placed: Sequence[tuple[Segment, Pcm]], hashes: list[str]) -> Iterat
             yield Piece(segment, probe)
 
 
-def _loudest(path: str, decoder: Decoder, options: Options) -> list[Piece]:
-    """The planned places were silent: hear the whole file, and keep as many of its loudest segments."""
+def _loudest(path: str, decoder: Decoder, length_s: float, count: int) -> list[Piece]:
+    """The planned places were silent: hear the whole file, and keep as many of its loudest segments, no longer."""
     best: list[tuple[float, float, Piece]] = []
-    for segment, pcm in cut(decoder.whole(path), length_s=options.segment_s):
+    for segment, pcm in cut(decoder.whole(path), length_s=length_s):
         if segment.length_s >= MIN_SEGMENT_S and not is_silent(pcm):
             level = level_dbfs(pcm)
+            probe = Probe(pcm[: round(length_s * RATE_HZ)])
             # The start breaks ties: pieces themselves have no order.
-            heapq.heappush(best, (level, -segment.start_s, Piece(segment, Probe(pcm))))
-            if len(best) > options.probes:
+            piece = Piece(Segment(segment.start_s, probe.length_s), probe)
+            heapq.heappush(best, (level, -segment.start_s, piece))
+            if len(best) > count:
                 heapq.heappop(best)
     return [piece for _, _, piece in sorted(best, key=lambda item: (-item[0], -item[1]))]

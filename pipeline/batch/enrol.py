@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
@@ -54,9 +54,9 @@ def enrol(
     on_progress(done, len(sources))
     taken: list[SourceFile] = []
 
-    def entries() -> Iterator[Entry]:
+    def entries(decoded: Iterable[tuple[SourceFile, _Ahead]]) -> Iterator[Entry]:
         nonlocal done
-        for source, ahead in _decoded_ahead(new, decoder, workers or cores() + 1):
+        for source, ahead in decoded:
             if stop.is_set():
                 return
             taken.append(source)
@@ -65,7 +65,10 @@ def enrol(
             on_progress(done, len(sources))
 
     added = already_there = 0
-    for source, addition in zip(taken, catalogue.add(entries()), strict=True):
+    # Closed here, whatever is raised: a thread that decodes ahead for nobody would keep the program from ending.
+    with closing(_decoded_ahead(new, decoder, workers or cores() + 1)) as decoded:
+        additions = catalogue.add(entries(decoded))
+    for source, addition in zip(taken, additions, strict=True):
         added += addition.outcome is Outcome.ADDED
         already_there += addition.outcome is Outcome.KNOWN
         if addition.outcome is Outcome.FAILED:
@@ -134,7 +137,7 @@ class _Ahead:
 
 def _decoded_ahead(
     sources: Sequence[SourceFile], decoder: Decoder, workers: int
-) -> Iterator[tuple[SourceFile, _Ahead]]:
+) -> Generator[tuple[SourceFile, _Ahead]]:
     """The files in their order, `workers` of them being decoded at any time."""
     waiting = iter(sources)
     ahead = deque((source, _Ahead(source, decoder)) for source in islice(waiting, workers))

@@ -8,7 +8,7 @@ paid one it changes from the thread that decodes to a thread that may wait.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.batch.ask import Asker, Stopped, Unanswered
@@ -28,8 +28,9 @@ class FileJob:
     converted: Converted
     finish: Callable[[FileJob], None]
     """Called once, by the thread that settles the last question."""
+    editions: Mapping[str, str]
+    """Of every recognizer, from before the asking: if one changes meanwhile, the answer counts as older than it is."""
     asked: list[AskedSegment] = field(default_factory=list)
-    asked_of: dict[str, str] = field(default_factory=dict)
     unasked: str = ""
     """Why some question was not asked to the end; empty when all were."""
     broken: MediaError | None = None
@@ -70,6 +71,7 @@ class FileJob:
         found = verdict(lines, gap_s=self.gap_s)
         status, error = self._status(found, lines)
         match = found.match if status is FileStatus.FOUND else None
+        unnamed, unanswered = (0, 0) if self.converted.one_by_one else _left_open(lines)
         return Answer(
             status=status,
             track=match.track if match else None,
@@ -81,11 +83,13 @@ class FileJob:
             recognizer=found.recognizer if match else "",
             raw_score=match.raw_score if match else None,
             tracks=found.tracks if match else 0,
+            unnamed=unnamed,
+            unanswered=unanswered,
             error=error,
             content_id=self.converted.content_id,
             segments=lines,
             plays=found.plays if match else (),
-            asked=dict(self.asked_of),
+            asked=self.editions,
         )
 
     def _status(self, found: Verdict, lines: Sequence[AskedSegment]) -> tuple[FileStatus, str]:
@@ -110,6 +114,13 @@ class FileJob:
         if not lines:
             return FileStatus.SILENT, "nothing but silence"
         return FileStatus.NOT_FOUND, ""
+
+
+def _left_open(lines: Sequence[AskedSegment]) -> tuple[int, int]:
+    """How many pieces nobody could name, and how many got no answer from someone who might have."""
+    named = {line.segment.start_s for line in lines if line.status is Status.FOUND}
+    unanswered = {line.segment.start_s for line in lines if line.status is None} - named
+    return len({line.segment.start_s for line in lines} - named - unanswered), len(unanswered)
 
 
 @dataclass(slots=True)
@@ -151,8 +162,6 @@ class Desk:
 
     def _ask(self, question: Question, recognizer: Recognizer) -> None:
         job = question.job
-        # The edition before the asking: if it changes meanwhile, the answer counts as older than it is.
-        job.asked_of.setdefault(recognizer.name, recognizer.edition)
         lines: list[AskedSegment] = []
         for piece in question.pieces:
             if recognizer.paid and not piece.for_paid:
@@ -173,7 +182,8 @@ class Desk:
             lines.append(line)
             question.lines.append(line)
             job.heard(line)
-            if verdict(lines, gap_s=job.gap_s).settled:
+            # A free recognizer hears every piece: a second track in a file is worth some milliseconds.
+            if recognizer.paid and verdict(lines, gap_s=job.gap_s).settled:
                 return
 
     def _line(self, recognizer: Recognizer, piece: Piece, file_id: int) -> AskedSegment:

@@ -12,7 +12,7 @@ from pipeline.audio import Decoder, cores
 from pipeline.batch.ask import charged_seconds
 from pipeline.batch.options import Coverage, Options
 from pipeline.batch.run import ADMITTED_AT_ONCE, in_batches
-from pipeline.batch.segment import plan_cover, plan_probes, plan_stride
+from pipeline.batch.segment import paid_step, plan_cover, plan_probes, plan_stride
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Tally
 from pipeline.batch.walk import walk
@@ -44,11 +44,12 @@ def estimate(
 ) -> Iterator[PlannedFile]:
     """The files of a run in their order, each with what it would send at most. Headers are read, nothing is decoded."""
     paid = any(recognizer.paid for recognizer in recognizers)
+    hear_all = any(not recognizer.paid for recognizer in recognizers)
 
     def look_at(source: SourceFile) -> PlannedFile:
         if not paid:
             return PlannedFile(source.shown_path, 0, 0.0, "no paid service is asked")
-        return _planned(source, decoder, options)
+        return _planned(source, decoder, options, hear_all=hear_all)
 
     sources = walk(
         roots, include=options.include, exclude=options.exclude, on_trouble=lambda path, message: None
@@ -76,16 +77,19 @@ def estimate(
     tally.counted(taken)
 
 
-def segments_of(duration_s: float, options: Options) -> list[Segment]:
-    """The segments of a file of this length that may be sent."""
+def segments_of(duration_s: float, options: Options, *, hear_all: bool) -> list[Segment]:
+    """The segments of a file of this length that may be sent; `hear_all` as in `convert`."""
     if options.coverage is Coverage.FULL:
         return plan_cover(duration_s, length_s=options.segment_s)
     if duration_s > options.mix_after_s:
+        if hear_all:
+            step = paid_step(length_s=options.segment_s, every_s=options.mix_every_s)
+            return plan_cover(duration_s, length_s=options.segment_s)[::step]
         return plan_stride(duration_s, length_s=options.segment_s, every_s=options.mix_every_s)
     return plan_probes(duration_s, count=options.probes, length_s=options.segment_s)
 
 
-def _planned(source: SourceFile, decoder: Decoder, options: Options) -> PlannedFile:
+def _planned(source: SourceFile, decoder: Decoder, options: Options, *, hear_all: bool) -> PlannedFile:
     try:
         if source.size_bytes == 0:
             raise MediaError("it is empty (0 bytes)")
@@ -94,7 +98,7 @@ def _planned(source: SourceFile, decoder: Decoder, options: Options) -> PlannedF
             duration_s = decoder.measure(source.fs_path)
     except MediaError as error:
         return PlannedFile(source.shown_path, 0, 0.0, error.message)
-    segments = segments_of(duration_s, options)
+    segments = segments_of(duration_s, options, hear_all=hear_all)
     if not segments:
         return PlannedFile(source.shown_path, 0, 0.0, f"{duration_s:.1f} s is too short")
     credits = sum(charged_seconds(segment.length_s) for segment in segments)

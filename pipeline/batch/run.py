@@ -16,21 +16,21 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 from pipeline.audio import Decoder, cores
 from pipeline.batch.ask import Asker, Budget, Patience, Unanswered
-from pipeline.batch.convert import convert
+from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
-from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError
+from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError, UsageError
 from pipeline.ledger import Answer, KnownAnswer, Ledger, Upload
 from pipeline.model import FileStatus, Recognizer, SourceFile
 from pipeline.retry import SystemClock
@@ -71,10 +71,25 @@ def identify(
     Setting `stop` ends the run early: what is in flight is collected, the rest stays pending. Errors that end all paid
     asking (key, credits, caps, an unreachable service) are in the outcome; the free recognizers still answer the rest.
     """
-    run = _Run(ledger, recognizers, decoder, options, tally, stop)
+    troubles: list[tuple[str, str]] = []
+    # Where nothing can be walked, this raises before there is a run to report.
+    sources = _sources(roots, options, troubles)
+    run = _Run(ledger, recognizers, decoder, options, tally, stop, troubles)
     with run.working():
-        run.walk(roots)
+        run.count(roots)
+        run.answer(sources)
     return run.outcome()
+
+
+def _sources(
+    roots: Sequence[bytes | str], options: Options, troubles: list[tuple[str, str]]
+) -> Iterator[SourceFile]:
+    return walk(
+        roots,
+        include=options.include,
+        exclude=options.exclude,
+        on_trouble=lambda path, message: troubles.append((path, message)),
+    )
 
 
 class _Run:
@@ -88,6 +103,7 @@ class _Run:
         options: Options,
         tally: Tally,
         stop: threading.Event,
+        troubles: list[tuple[str, str]],
     ) -> None:
         self._ledger = ledger
         self._recognizers = recognizers
@@ -112,7 +128,7 @@ class _Run:
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
         self._old_collected = threading.Event()
-        self._troubles: list[tuple[str, str]] = []
+        self._troubles = troubles
         self._capped: CapReached | None = None
         self._broken: BaseException | None = None
 
@@ -169,12 +185,14 @@ class _Run:
 
     # ---- the stages
 
-    def walk(self, roots: Sequence[bytes | str]) -> None:
+    def count(self, roots: Sequence[bytes | str]) -> None:
+        """Find out aside how many files there are, for whoever shows progress."""
+        threading.Thread(target=self._count, args=(roots,), name="count", daemon=True).start()
+
+    def answer(self, walked: Iterable[SourceFile]) -> None:
         """Feed every file that needs an answer to the local threads, and write down those whose answer stands."""
-        counting = threading.Thread(target=self._count, args=(roots,), name="count", daemon=True)
-        counting.start()
         taken = 0
-        for sources in in_batches(self._walk(roots, self._troubles), ADMITTED_AT_ONCE):
+        for sources in in_batches(walked, ADMITTED_AT_ONCE):
             admitted = self._ledger.admit(sources)
             kept, later = [], []
             for source in sources:
@@ -200,21 +218,15 @@ class _Run:
             if self._stop.is_set():
                 return
 
-    def _walk(self, roots: Sequence[bytes | str], troubles: list[tuple[str, str]]) -> Iterator[SourceFile]:
-        return walk(
-            roots,
-            include=self._options.include,
-            exclude=self._options.exclude,
-            on_trouble=lambda path, message: troubles.append((path, message)),
-        )
-
     def _count(self, roots: Sequence[bytes | str]) -> None:
         total = 0
-        for _ in self._walk(roots, []):
-            total += 1
-            if self._stop.is_set():
-                return
-        self._tally.counted(total)
+        # What vanished since the run's own walk began is that walk's trouble to tell.
+        with suppress(UsageError):
+            for _ in _sources(roots, self._options, []):
+                total += 1
+                if self._stop.is_set():
+                    return
+            self._tally.counted(total)
 
     def _collect_old(self) -> None:
         """Answers that were paid for by a run that was cut short come before anything new is sent."""
@@ -235,32 +247,36 @@ class _Run:
             )
 
     def _answer_file(self, source: SourceFile, file_id: int) -> None:
-        if self._stop.is_set():
-            return self._postpone([(source, file_id)], "the run was interrupted")
-        if self._desk.stopped_by is not None and not self._hear_all:
-            return self._postpone([(source, file_id)], self._desk.stopped_by.message)
+        if (why := self._ended_early()) is not None:
+            return self._postpone([(source, file_id)], why)
         try:
             converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
         except MediaError as error:
             return self._record(source, file_id, Answer(status=error.status, error=str(error)))
-        job = FileJob(source, file_id, converted, self._finish)
-        try:
-            questions = (
-                [list(converted.pieces)] if converted.one_by_one else ([piece] for piece in converted.pieces)
-            )
-            for pieces in questions:
-                if pieces:
-                    keep_segments(pieces, source, self._options.keep_segments)
+        editions = {recognizer.name: recognizer.edition for recognizer in self._recognizers}
+        job = FileJob(source, file_id, converted, self._finish, editions)
+        # Closed when it is left early too: else the child that decodes it would wait for ever to go on.
+        with closing(converted.pieces) as pieces:
+            try:
+                for question in _questions(job, pieces):
+                    if (why := self._ended_early()) is not None:
+                        job.not_asked(why)
+                        break
+                    keep_segments(question.pieces, source, self._options.keep_segments)
                     job.opened()
-                    question = Question(job, pieces)
                     if not self._desk.carry_on(question, may_pay=False):
                         self._paying.put(question)
-                if self._stop.is_set():
-                    job.not_asked("the run was interrupted")
-                    break
-        except MediaError as error:
-            job.broken = error
+            except MediaError as error:
+                job.broken = error
         job.closed()
+        return None
+
+    def _ended_early(self) -> str | None:
+        """Why nobody is to be asked any more; None while there is somebody."""
+        if self._stop.is_set():
+            return "the run was interrupted"
+        if self._desk.stopped_by is not None and not self._hear_all:
+            return self._desk.stopped_by.message
         return None
 
     def _finish(self, job: FileJob) -> None:
@@ -309,6 +325,14 @@ class _Run:
         else:
             exit_code = 3 if self._troubles or any(counts.by_status[status] for status in FAILED) else 0
         return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
+
+
+def _questions(job: FileJob, pieces: Iterable[Piece]) -> Iterator[Question]:
+    if not job.converted.one_by_one:
+        for piece in pieces:
+            yield Question(job, [piece])
+    elif tries := list(pieces):
+        yield Question(job, tries)
 
 
 def in_batches(sources: Iterable[SourceFile], size: int) -> Iterator[list[SourceFile]]:

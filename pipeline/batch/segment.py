@@ -53,6 +53,11 @@ def plan_stride(duration_s: float, *, length_s: float, every_s: float) -> list[S
     return [_segment(start + (room - length) // 2, length) for start, room in windows if room >= length]
 
 
+def paid_step(*, length_s: float, every_s: float) -> int:
+    """Of a mix that is heard in whole, each so-manieth piece is for paid services too: one every `every_s` at most."""
+    return max(1, math.ceil(every_s / length_s))
+
+
 def cut(blocks: Iterable[Pcm], *, length_s: float) -> Iterator[tuple[Segment, Pcm]]:
     """Cut a stream of unknown length into the segments of `plan_cover`, holding little more than one.
 

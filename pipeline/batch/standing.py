@@ -16,8 +16,9 @@ def stands(
     """True when asking again would give the same.
 
     The file must be untouched and asked in the same manner. What was found stands while its recognizer is still asked
-    and still has that track; what was not found stands until someone is asked who was not, or the catalogue has
-    changed. What failed, was unreadable or is pending is always tried again.
+    and still has that track, and so for every track of a mix; what was not found, a part of a mix too, stands until
+    someone is asked who was not, or the catalogue has changed. What failed, in part too, was unreadable or is pending
+    is always tried again.
     """
     if known is None or known.manner != manner:
         return False
@@ -25,11 +26,12 @@ def stands(
         return False
     if known.status in NO_RECOGNIZER_NEEDED:
         return True
+    same_ears = all(known.asked.get(recognizer.name) == recognizer.edition for recognizer in recognizers)
     if known.status is FileStatus.FOUND:
-        return any(
-            recognizer.name == known.recognizer and recognizer.still_names(known.track_id)
-            for recognizer in recognizers
+        by_name = {recognizer.name: recognizer for recognizer in recognizers}
+        return (
+            all(name in by_name and by_name[name].still_names(track_id) for name, track_id in known.named)
+            and known.unanswered == 0
+            and (known.unnamed == 0 or same_ears)
         )
-    if known.status is FileStatus.NOT_FOUND:
-        return all(known.asked.get(recognizer.name) == recognizer.edition for recognizer in recognizers)
-    return False
+    return known.status is FileStatus.NOT_FOUND and same_ears

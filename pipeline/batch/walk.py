@@ -39,9 +39,9 @@ def walk(
     walked anyway. Of overlapping roots each file belongs to the innermost. With one folder the shown path is
     relative to it; with several roots it begins with the root's name, or as many of its parents as tell the
     roots apart. Patterns ignore case; `*` also crosses `/`; a folder that `exclude` matches is not entered.
-    Raises UsageError at once when a root is not there.
+    A root that is not there is told to `on_trouble`; when none is there, UsageError is raised at once.
     """
-    return _Walk(_Patterns.of(include), _Patterns.of(exclude), on_trouble).through(_opened(roots))
+    return _Walk(_Patterns.of(include), _Patterns.of(exclude), on_trouble).through(_opened(roots, on_trouble))
 
 
 def paths_from(stream: BinaryIO) -> list[bytes]:
@@ -59,30 +59,43 @@ class _Root:
     label: bytes
 
 
-def _opened(roots: Sequence[str | bytes]) -> list[_Root]:
+def _opened(roots: Sequence[str | bytes], on_trouble: OnTrouble) -> list[_Root]:
     """The roots, each once, with the names they are shown by."""
-    found: dict[_Identity, tuple[bytes, bool]] = {}
+    found: dict[bytes, tuple[bytes, _Identity, bool]] = {}
+    unusable: list[tuple[bytes, UsageError]] = []
     for root in roots:
         path = os.path.abspath(os.fsencode(root))  # noqa: PTH100 -- bytes
-        if b"\0" in path:
-            raise UsageError(f"no file is called {_shown(path)!r}", hint="check the path")
         try:
-            status = os.stat(path)  # noqa: PTH116
-        except OSError as error:
-            raise UsageError(
-                f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path"
-            ) from error
-        is_folder = stat.S_ISDIR(status.st_mode)
-        if not is_folder and not stat.S_ISREG(status.st_mode):
-            raise UsageError(
-                f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it"
-            )
-        found.setdefault((status.st_dev, status.st_ino), (path, is_folder))
-    labels = _labels([path for path, _ in found.values()])
+            identity, is_folder = _looked_at(path)
+        except UsageError as error:
+            unusable.append((path, error))
+        else:
+            found.setdefault(os.path.realpath(path), (path, identity, is_folder))
+    if unusable and not found:
+        raise unusable[0][1]
+    for path, reason in unusable:
+        on_trouble(_shown(path), reason.message.removeprefix(f"{_shown(path)} "))
+    labels = _labels([path for path, _, _ in found.values()])
     return [
-        _Root(path, os.path.realpath(path), identity, is_folder, label)
-        for (identity, (path, is_folder)), label in zip(found.items(), labels, strict=True)
+        _Root(path, real_path, identity, is_folder, label)
+        for (real_path, (path, identity, is_folder)), label in zip(found.items(), labels, strict=True)
     ]
+
+
+def _looked_at(path: bytes) -> tuple[_Identity, bool]:
+    """Which file or folder this is, and whether it is a folder. Raises UsageError when it is neither."""
+    if b"\0" in path:
+        raise UsageError(f"no file is called {_shown(path)!r}", hint="check the path")
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}", hint="check the path") from error
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if not is_folder and not stat.S_ISREG(status.st_mode):
+        raise UsageError(
+            f"{_shown(path)} is neither a file nor a folder", hint="give music or a folder of it"
+        )
+    return (status.st_dev, status.st_ino), is_folder
 
 
 def _labels(paths: Sequence[bytes]) -> list[bytes]:
@@ -150,13 +163,14 @@ class _Walk:
     include: _Patterns
     exclude: _Patterns
     on_trouble: OnTrouble
-    roots: list[_Root] = field(default_factory=list)
     taken: set[_Identity] = field(default_factory=set)
     """Roots, and folders reached through links: walked in their own right, wherever else they turn up."""
+    taken_paths: set[bytes] = field(default_factory=set)
+    """The same by their real paths."""
 
     def through(self, roots: list[_Root]) -> Iterator[SourceFile]:
-        self.roots = roots
-        self.taken = {root.identity for root in roots}
+        self.taken.update(root.identity for root in roots)
+        self.taken_paths.update(root.real_path for root in roots)
         for root in roots:
             if root.is_folder:
                 yield from self._below(root, b"" if len(roots) == 1 else root.label)
@@ -211,18 +225,20 @@ class _Walk:
         if identity in self.taken or any(folder.identity == identity for folder in stack):
             return None
         if is_link:
-            if self._comes_by_itself(os.path.realpath(path)):
+            real_path = os.path.realpath(path)
+            if self._comes_by_itself(real_path):
                 return None
             self.taken.add(identity)
+            self.taken_paths.add(real_path)
         return _Folder(path, shown, identity, self._listing(path, shown))
 
     def _comes_by_itself(self, real_path: bytes) -> bool:
-        """Whether a folder lies below a root, with no hidden folder in between."""
-        for root in self.roots:
-            if root.is_folder and real_path.startswith(root.real_path.rstrip(b"/") + b"/"):
-                inside = real_path[len(root.real_path) :].split(b"/")
-                if not any(name.startswith(b".") for name in inside):
-                    return True
+        """Whether a folder lies below one that is walked, with no hidden folder in between."""
+        above, _, name = real_path.rpartition(b"/")
+        while name and not name.startswith(b"."):
+            if (above or b"/") in self.taken_paths:
+                return True
+            above, _, name = above.rpartition(b"/")
         return False
 
     def _wanted(self, shown_path: str) -> bool:
@@ -239,7 +255,9 @@ class _Walk:
         if not stat.S_ISREG(status.st_mode):
             self.on_trouble(shown_path, "it is a device, pipe or socket, not a file")
             return
-        if given or (status.st_dev, status.st_ino) not in self.taken:
+        # The identity alone would not do: a hard link to a file given by name is a file of its own.
+        taken = (status.st_dev, status.st_ino) in self.taken and os.path.realpath(path) in self.taken_paths
+        if given or not taken:
             yield SourceFile(path, shown_path, status.st_size, status.st_mtime_ns)
 
     def _trouble(self, shown: bytes, why: str) -> None:

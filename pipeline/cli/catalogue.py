@@ -11,11 +11,11 @@ import typer
 from rich.text import Text
 
 from pipeline.batch.tally import Counts
-from pipeline.cli import log, opening, options, roots
+from pipeline.cli import INTERRUPTED, log, opening, options, roots, summary
 from pipeline.cli.explain import named_track
 from pipeline.cli.progress import Progress, duration
-from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable, quiet_table
+from pipeline.cli.signals import stopping
+from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import Settings, load
 from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import UsageError
@@ -95,11 +95,13 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
     if terminal.as_json:
         terminal.data({"added": result.added, "already_there": result.already_there, "failed": result.failed})
     for path, message in result.failed:
-        terminal.note(f"not added  {printable(path)}: {printable(message)}", style="yellow")
+        terminal.complain(f"not added  {printable(path)}: {printable(message)}")
     terminal.note(
         f"catalogue: {result.added:,} added, {result.already_there:,} already there, {len(result.failed):,} failed, "
         f"{len(catalogue):,} in all"
     )
+    if not (result.added or result.already_there or result.failed or stop.is_set()):
+        terminal.note(summary.NOTHING_THERE)
     if stop.is_set():
         return INTERRUPTED
     return SOME_FAILED if result.failed else 0
@@ -172,4 +174,6 @@ def list_(
         table.add_row(track.track_id, Text(name), duration(track.duration_s), Text(printable(track.path)))
     if tracks:
         terminal.out.print(table)
-    terminal.note(f"{len(tracks):,} tracks, {duration(sum(track.duration_s for track in tracks))} of music")
+    terminal.note(
+        f"{counted(len(tracks), 'track')}, {duration(sum(track.duration_s for track in tracks))} of music"
+    )

@@ -16,7 +16,7 @@ from rich.text import Text
 from pipeline.audio import survey
 from pipeline.cli import log, money, opening, options
 from pipeline.cli.progress import duration
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, counted, printable
 from pipeline.config import Settings, load
 from pipeline.config.load import config_path
 from pipeline.errors import EarmarkError
@@ -167,7 +167,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
         )
     else:
         heard = duration(sum(track.duration_s for track in known.tracks()))
-        yield Finding(Verdict.OK, "catalogue", f"{len(known):,} tracks, {heard} of music")
+        yield Finding(Verdict.OK, "catalogue", f"{counted(len(known), 'track')}, {heard} of music")
 
 
 def _services(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import floor
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli import log, options
-from pipeline.cli.terminal import Terminal, printable, quiet_table
+from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import load
 from pipeline.errors import UsageError
 from pipeline.ledger import AskedSegment, FileEvidence, Ledger
@@ -89,16 +90,16 @@ def _answer(row: FileRow) -> list[Text]:
     lines.append(Text.assemble((row.status.replace("_", " "), "green" if named else "yellow"), "  ", named))
     facts = []
     if row.confidence is not None:
-        facts.append(f"confidence {row.confidence:.2f}")
+        facts.append(f"confidence {_probability(row.confidence)}")
     if row.recognizer:
         facts.append(f"by {printable(row.recognizer)}")
     if row.raw_score is not None:
         facts.append(f"raw score {row.raw_score:g}")
     if row.segments_agreeing:
-        agree = "segment agrees" if row.segments_agreeing == 1 else "segments agree"
-        facts.append(f"{row.segments_agreeing} {agree}")
+        agree = "agrees" if row.segments_agreeing == 1 else "agree"
+        facts.append(f"{counted(row.segments_agreeing, 'segment')} {agree}")
     if row.segments_sent:
-        facts.append(f"{row.credits:g} credits for {row.segments_sent} segments sent")
+        facts.append(f"{row.credits:g} credits for {counted(row.segments_sent, 'segment')} sent")
     if row.tracks > 1:
         facts.append(f"{row.tracks} tracks heard")
     if row.identified_at:
@@ -129,7 +130,7 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
 
 def _candidate(match: Match) -> Text:
     line = Text(named_track(match.track))
-    line.append(f"  {match.confidence:.2f}", style="bold")
+    line.append(f"  {_probability(match.confidence)}", style="bold")
     if match.raw_score is not None:
         line.append(f"  raw {match.raw_score:g}", style="dim")
     if match.also:
@@ -153,6 +154,11 @@ def named_track(track: Track) -> str:
     home = ", ".join(part for part in (track.album, str(track.year) if track.year else "") if part)
     name = " - ".join(part for part in (track.title, track.artist) if part)
     return printable(f"{name} ({home})" if home else name)
+
+
+def _probability(confidence: float) -> str:
+    """Two digits, rounded down: nothing short of certainty reads 1.00."""
+    return f"{floor(confidence * 100) / 100:.2f}"
 
 
 def _clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import traceback
 from pathlib import Path
@@ -11,9 +12,11 @@ from rich.text import Text
 
 from pipeline.cli import log
 from pipeline.cli.terminal import Terminal, printable
-from pipeline.errors import EarmarkError
+from pipeline.errors import EarmarkError, StorageError
 
 BUG = 70
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 def tell(terminal: Terminal, error: EarmarkError) -> None:
@@ -31,6 +34,20 @@ def tell_usage(terminal: Terminal, error: typer.TyperException) -> None:
     command = context.command_path if context is not None else "earmark"
     _line(terminal, "error", "bold red", error.format_message())
     _line(terminal, "hint", "cyan", f"{command} --help shows what it takes")
+
+
+def tell_unforeseen(terminal: Terminal, error: Exception) -> int:
+    """Tell a disk that is full or broken, also behind stdout, from a bug; return the exit code."""
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        what = printable(str(error.filename)) if error.filename else "the output"
+        failure = StorageError(
+            f"{what} cannot be written: {(error.strerror or str(error)).lower()}",
+            hint="free some space; the same command goes on where this one stopped",
+        )
+        tell(terminal, failure)
+        return failure.exit_code
+    tell_bug(terminal, error)
+    return BUG
 
 
 def tell_bug(terminal: Terminal, error: BaseException) -> None:

@@ -87,7 +87,7 @@ def _identify(terminal: Terminal, settings: Settings, paths: list[bytes], *, ver
         results.show(terminal, ledger, outcome.run_id)
         paid = bool(opening.services(chain))
     for path, why in outcome.troubles:
-        terminal.note(f"not read  {printable(path)}: {printable(why)}", style="yellow")
+        terminal.complain(f"not read  {printable(path)}: {printable(why)}")
     if outcome.stopped_by is not None:
         failures.tell(terminal, outcome.stopped_by)
     summary.show(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pipeline.batch.plan import PlannedFile
-from pipeline.cli.terminal import Terminal
+from pipeline.cli.terminal import Terminal, counted
 from pipeline.errors import KeyRefused, ServiceError
 from pipeline.recognizers.audiotag import AudioTag
 from pipeline.retry import retrying
@@ -35,7 +35,7 @@ def announce(terminal: Terminal, services: Sequence[AudioTag], segments: int, co
     """Say what may be sent and what the balance is, on stderr."""
     for service in services:
         terminal.note(
-            f"{service.name}: at most {cost:,.0f} credits (seconds of audio) in {segments:,} segments; "
+            f"{service.name}: at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}; "
             f"{balance(service, cost)}"
         )
 

@@ -65,6 +65,8 @@ def catalogue(state: Path) -> Catalogue:
 
 def known_catalogue(state: Path) -> Catalogue | None:
     """The reference tracks of this state folder; None when there are none."""
+    if not (state / CATALOGUE_FOLDER).exists():
+        return None
     from pipeline.engine import manifest  # noqa: PLC0415 -- as above
     from pipeline.engine.catalogue import Catalogue  # noqa: PLC0415 -- as above
 

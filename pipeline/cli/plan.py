@@ -9,10 +9,10 @@ from rich.text import Text
 
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.tally import Tally
-from pipeline.cli import log, money, opening, options, roots
+from pipeline.cli import INTERRUPTED, log, money, opening, options, roots
 from pipeline.cli.progress import Progress
-from pipeline.cli.signals import INTERRUPTED, stopping
-from pipeline.cli.terminal import Terminal, printable, quiet_table
+from pipeline.cli.signals import stopping
+from pipeline.cli.terminal import Terminal, counted, printable, quiet_table
 from pipeline.config import load
 from pipeline.ledger import Ledger
 
@@ -91,7 +91,7 @@ def plan(
             terminal.note("no paid service is asked: a run costs nothing")
         elif not keyed:
             terminal.note(
-                f"at most {cost:,.0f} credits (seconds of audio) in {segments:,} segments; no key is set"
+                f"at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}; no key is set"
             )
 
 
@@ -103,7 +103,7 @@ def _show(terminal: Terminal, planned: list[PlannedFile], segments: int, cost: f
         terminal.data({"kind": "total", **total})
         return
     table = quiet_table(show_footer=True)
-    table.add_column("file", f"{len(planned):,} files", overflow="fold", ratio=3)
+    table.add_column("file", counted(len(planned), "file"), overflow="fold", ratio=3)
     table.add_column("segments\nat most", f"{segments:,}", justify="right")
     table.add_column("credits\nat most", f"{cost:,.0f}", justify="right")
     table.add_column("note", overflow="fold", ratio=2)

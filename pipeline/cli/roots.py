@@ -20,7 +20,8 @@ def resolved(given: Sequence[str]) -> list[bytes]:
         elif os.path.lexists(path):
             found.append(os.fsencode(path))
         else:
-            raise UsageError(f"there is no file or folder {printable(path)}", hint="check the spelling")
+            shown = printable(path) or "''"
+            raise UsageError(f"there is no file or folder {shown}", hint="check the spelling")
     if not found:
         raise UsageError(
             "the list on stdin holds no path", hint="for example: find . -name '*.mp3' | earmark identify -"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-FINISHING = "finishing what is in flight; press again to stop now"
-INTERRUPTED = 130
+from pipeline.cli import INTERRUPTED
 
+FINISHING = "finishing what is in flight; press again to stop now"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -29,7 +29,9 @@ def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
         if number != signal.SIGHUP:
             announce(FINISHING)
 
-    before = {number: signal.signal(number, received) for number in _SIGNALS}
+    # What is ignored stays ignored: `nohup` and background jobs of a shell mean it.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, received) for number in heard}
     try:
         yield stop
     finally:

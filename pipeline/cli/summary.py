@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.batch.tally import Counts
 from pipeline.cli.progress import duration
-from pipeline.cli.terminal import Terminal, printable
+from pipeline.cli.terminal import Terminal, counted, printable
 from pipeline.model import FileStatus
 
 _SAID = {
@@ -22,11 +22,15 @@ _SAID = {
 }
 
 
+NOTHING_THERE = (
+    "no file there has an ending of music; a file that is named itself is tried whatever its ending"
+)
+
+
 def result_line(counts: Counts, seconds: float) -> str:
     """How many files, and what became of them."""
-    files = f"{counts.done:,} file{'' if counts.done == 1 else 's'}"
     fates = [f"{number:,} {said}" for status, said in _SAID.items() if (number := counts.by_status[status])]
-    line = f"{files} in {duration(seconds)}"
+    line = f"{counted(counts.done, 'file')} in {duration(seconds)}"
     if fates:
         line += ": " + ", ".join(fates)
     if counts.unchanged:
@@ -39,7 +43,7 @@ def cost_line(counts: Counts) -> str:
     if not counts.segments_sent:
         line = "nothing was sent to a paid service"
     else:
-        line = f"{counts.credits:,.0f} credits for {counts.segments_sent:,} segments sent"
+        line = f"{counts.credits:,.0f} credits for {counted(counts.segments_sent, 'segment')} sent"
     if counts.segments_reused:
         line += f"; {counts.segments_reused:,} were already paid for"
     return line
@@ -50,6 +54,8 @@ def next_lines(counts: Counts, *, paid: bool, written: Sequence[Path], exit_code
     lines = []
     if counts.by_status[FileStatus.PENDING] or exit_code in (4, 5, 6, 7, 130):
         lines.append("the same command goes on where this one stopped")
+    if not counts.done and exit_code == 0:
+        lines.append(NOTHING_THERE)
     if counts.by_status[FileStatus.NOT_FOUND] and not paid:
         lines.append("not found: your catalogue does not hold it; earmark catalogue add DIR teaches it more,")
         lines.append("and with AUDIOTAG_API_KEY set the rest is asked of the AudioTag service")

@@ -48,17 +48,32 @@ class Terminal:
         if not self.quiet:
             self.err.print(text, style=style, markup=False, soft_wrap=True)
 
+    def complain(self, text: str) -> None:
+        """A line about something that went wrong, on stderr; also with -q."""
+        self.err.print(text, style="yellow", markup=False, soft_wrap=True)
+
     def close(self) -> None:
-        """Hand over what is buffered, here and not at exit, where a closed pipe would print a traceback."""
+        """Hand over what is buffered, here and not at exit, where a closed pipe would print a traceback.
+
+        Raises OSError when there is no room for it.
+        """
         try:
             sys.stdout.flush()
         except BrokenPipeError:
             _let_stdout_go()
+        except OSError:
+            _let_stdout_go()
+            raise
 
 
 def quiet_table(**options: Any) -> Table:
     """An empty table without lines between its cells."""
     return Table(box=QUIET_BOX, show_edge=False, pad_edge=False, header_style="bold", **options)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

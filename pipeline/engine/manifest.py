@@ -102,7 +102,8 @@ def put(path: Path, pieces: Iterable[bytes]) -> ShardRecord:
         _make_names_durable(path.parent)
     except OSError as error:
         raise StorageError(
-            f"catalogue file {path} cannot be written: {error}", hint="check the disk"
+            f"catalogue file {path} cannot be written: {(error.strerror or str(error)).lower()}",
+            hint="free some space, or move the state folder with --state DIR",
         ) from error
     return ShardRecord(path.name, size, crc)
 

@@ -97,7 +97,7 @@ def features(
             np.log(fit / crowd),
             np.log((1 + votes) / np.sqrt((1 + crowd_votes) * (1 + max(crowd_votes, repeat_votes)))),
             np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
-            np.log(fit / max(bin_.max(), 2.0)),
+            np.log(fit / max(np.max(bin_), 2.0)),
             np.log(max(_steadiness(heard, at * _TIME_GROUPS // len(z_map), _TIME_GROUPS), 0.5)),
             np.mean(heard > 0.5) if len(heard) else 0.0,
         ]

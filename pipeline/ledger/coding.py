@@ -50,6 +50,8 @@ def answer_values(answer: Answer) -> dict[str, Any]:
         "recognizer": answer.recognizer,
         "raw_score": answer.raw_score,
         "tracks": answer.tracks,
+        "unnamed": answer.unnamed,
+        "unanswered": answer.unanswered,
         "error": answer.error,
         "content_id": answer.content_id,
     }
@@ -85,5 +87,6 @@ def play_values(answer_id: int, answer: Answer) -> Iterator[dict[str, Any]]:
             "year": play.track.year,
             "confidence": play.confidence,
             "recognizer": play.recognizer,
+            "track_id": play.track.track_id,
             "raw_score": play.raw_score,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -140,12 +141,18 @@ class Ledger:
                 .where(schema.answers.c.file_id.in_(ids.values()))
                 .group_by(schema.answers.c.file_id)
             )
-            known = {
-                row.file_id: _known(row)
-                for row in connection.execute(
-                    select(schema.answers).where(schema.answers.c.answer_id.in_(latest))
-                )
-            }
+            answers = connection.execute(
+                select(schema.answers).where(schema.answers.c.answer_id.in_(latest))
+            ).all()
+            plays = schema.plays.c
+            named: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
+            for play in connection.execute(
+                select(plays.answer_id, plays.recognizer, plays.track_id)
+                .where(plays.answer_id.in_([row.answer_id for row in answers]))
+                .distinct()
+            ):
+                named[play.answer_id].add((play.recognizer, play.track_id))
+            known = {row.file_id: _known(row, named[row.answer_id]) for row in answers}
         return {path: (ids[path], known.get(ids[path])) for path in paths}
 
     def keep(self, run_id: int, kept: Iterable[tuple[SourceFile, int, int]]) -> None:
@@ -248,7 +255,8 @@ def _run_info(row: Row[Any]) -> RunInfo:
     return RunInfo(row.run_id, row.started_at, row.finished_at, row.ended)
 
 
-def _known(row: Row[Any]) -> KnownAnswer:
+def _known(row: Row[Any], played: set[tuple[str, str]]) -> KnownAnswer:
+    named = played | {(row.recognizer, row.track_id)} if row.recognizer else played
     return KnownAnswer(
         row.answer_id,
         row.size_bytes,
@@ -256,6 +264,7 @@ def _known(row: Row[Any]) -> KnownAnswer:
         row.manner,
         row.asked,
         FileStatus(row.status),
-        row.recognizer,
-        row.track_id,
+        frozenset(named),
+        row.unnamed,
+        row.unanswered,
     )

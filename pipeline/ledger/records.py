@@ -33,6 +33,7 @@ class Upload:
     """One upload as the ledger knows it."""
 
     upload_id: int
+    run_id: int
     sha256: str
     recognizer: str
     state: UploadState
@@ -70,12 +71,16 @@ class Answer:
     raw_score: float | None = None
     tracks: int = 0
     """How many different tracks were heard."""
+    unnamed: int = 0
+    """Of a file heard piece by piece: pieces that nobody could name."""
+    unanswered: int = 0
+    """Of a file heard piece by piece: pieces that got no answer."""
     error: str = ""
     content_id: str = ""
     segments: tuple[AskedSegment, ...] = ()
     plays: tuple[Play, ...] = ()
     asked: Mapping[str, str] = field(default_factory=dict)
-    """Which recognizers were asked, in which edition: the answer stands as long as these would say the same."""
+    """Which recognizers were there to be asked, in which edition; the later ones only about what the first left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,10 @@ class KnownAnswer:
     manner: str
     asked: Mapping[str, str]
     status: FileStatus
-    recognizer: str
-    track_id: str
+    named: frozenset[tuple[str, str]]
+    """Every recording it names, as recognizer and track id."""
+    unnamed: int
+    unanswered: int
 
 
 @dataclass(frozen=True, slots=True)

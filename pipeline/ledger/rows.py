@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, false, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, exists, false, func, or_, select
 
 from pipeline.ledger import schema
 from pipeline.ledger.coding import decoded_matches
@@ -34,7 +34,8 @@ def file_rows(connection: Connection, run_id: int) -> Iterator[FileRow]:
     copies = (
         select(answers.c.content_id)
         .join(of_run, of_run.c.answer_id == answers.c.answer_id)
-        .where(of_run.c.run_id == run_id, answers.c.content_id != "")
+        # All silence is the same audio, and no two files are copies for that.
+        .where(of_run.c.run_id == run_id, answers.c.content_id != "", answers.c.status != "silent")
         .group_by(answers.c.content_id)
         .having(func.count() > 1)
     )
@@ -108,11 +109,25 @@ def evidence(connection: Connection, path: bytes) -> FileEvidence | None:
 
 
 def _answer_columns() -> tuple[Table, ColumnElement[float], ColumnElement[int]]:
-    answers, uploads = schema.answers, schema.uploads
-    # What a file cost is what was ever charged for it, in this run or an earlier one that was cut short.
-    of_file = uploads.c.file_id == answers.c.file_id
-    charged = select(func.coalesce(func.sum(uploads.c.charged_s), 0.0)).where(of_file)
-    sent = select(func.count()).where(of_file, uploads.c.charged_s > 0)
+    answers, uploads, segments = schema.answers, schema.uploads, schema.segments
+    # What an answer cost: what was charged for the file in the run that gave it, and what earlier ones, cut short
+    # perhaps, paid for its segments. Other audio at the same path, or another coverage of it, was another answer's.
+    its_segment = (
+        exists()
+        .where(
+            segments.c.answer_id == answers.c.answer_id,
+            segments.c.recognizer == uploads.c.recognizer,
+            segments.c.sha256 == uploads.c.sha256,
+        )
+        .correlate(answers, uploads)
+    )
+    its_own = and_(
+        uploads.c.file_id == answers.c.file_id,
+        uploads.c.run_id <= answers.c.run_id,
+        or_(uploads.c.run_id == answers.c.run_id, its_segment),
+    )
+    charged = select(func.coalesce(func.sum(uploads.c.charged_s), 0.0)).where(its_own)
+    sent = select(func.count()).where(its_own, uploads.c.charged_s > 0)
     return (
         answers,
         charged.scalar_subquery().label("credits"),

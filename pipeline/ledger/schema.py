@@ -78,6 +78,8 @@ answers = Table(
     Column("recognizer", Text, nullable=False),
     Column("raw_score", Float),
     Column("tracks", Integer, nullable=False),
+    Column("unnamed", Integer, nullable=False),
+    Column("unanswered", Integer, nullable=False),
     Column("error", Text, nullable=False),
     Column("answered_at", Text, nullable=False),
     Column("content_id", Text, nullable=False),
@@ -120,6 +122,7 @@ plays = Table(
     Column("year", Integer),
     Column("confidence", Float, nullable=False),
     Column("recognizer", Text, nullable=False),
+    Column("track_id", Text, nullable=False),
     Column("raw_score", Float),
 )
 

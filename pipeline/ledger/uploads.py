@@ -121,6 +121,7 @@ def _upload(row: Row[Any]) -> Upload:
         )
     return Upload(
         row.upload_id,
+        row.run_id,
         row.sha256,
         row.recognizer,
         UploadState(row.state),

@@ -104,13 +104,19 @@ def _rounded(digits: int) -> Callable[[float | None], float | None]:
     return clean
 
 
+def _probability(value: float | None) -> float | None:
+    # Rounding must not turn what is nearly certain into certainty.
+    rounded = _rounded(4)(value)
+    return 0.9999 if rounded == 1 and value != 1 else rounded
+
+
 def _whole(value: int | None) -> int | None:
     return value if value is not None and -(2**31) <= value < 2**31 else None
 
 
 _CLEAN: dict[Kind, Callable[[Any], Cell]] = {
     Kind.TEXT: shown,
-    Kind.PROBABILITY: _rounded(4),
+    Kind.PROBABILITY: _probability,
     Kind.NUMBER: _rounded(3),
     Kind.WHOLE: _whole,
     Kind.MOMENT: moment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from itertools import islice
+from math import floor
 
 from rich.table import Table
 from rich.text import Text
@@ -27,27 +28,38 @@ def file_table(rows: Iterable[FileRow], *, limit: int = 20) -> Table:
     Nothing in a name or a reply can style it, move the cursor or turn the reading order round.
     """
     left = iter(rows)
+    first = list(islice(left, limit))
     table = Table(show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("file", overflow="fold", ratio=3)
+    table.add_column("file", overflow="fold", ratio=2)
     table.add_column("status", no_wrap=True)
-    table.add_column("title", overflow="fold", ratio=2)
-    table.add_column("artist", overflow="fold", ratio=2)
+    table.add_column("what it is", overflow="fold", ratio=3)
     table.add_column("confidence", justify="right", no_wrap=True)
-    table.add_column("credits", justify="right", no_wrap=True)
-    table.add_column("error", overflow="fold", ratio=2)
-    for row in islice(left, limit):
-        table.add_row(
+    paid = any(row.credits for row in first)
+    if paid:
+        table.add_column("credits", justify="right", no_wrap=True)
+    for row in first:
+        cells = [
             _safe(row.path),
             Text(row.status, style=_STYLES.get(FileStatus(row.status), "")),
-            _safe(row.title),
-            _safe(row.artist),
-            Text("" if row.confidence is None else f"{row.confidence:.2f}"),
-            Text(f"{row.credits:g}" if row.credits else ""),
-            _safe(row.error),
-        )
+            _what(row),
+            Text("" if row.confidence is None else f"{floor(row.confidence * 100) / 100:.2f}"),
+        ]
+        table.add_row(*cells, *([Text(f"{row.credits:g}" if row.credits else "")] if paid else []))
     if next(left, None) is not None:
         table.caption = Text(f"the first {limit} files; the report holds them all")
     return table
+
+
+def _what(row: FileRow) -> Text:
+    """Title and artist and how many tracks more; or why there is no name."""
+    if not row.title:
+        return Text.assemble((_safe(row.error).plain, "dim"))
+    what = _safe(row.title)
+    if row.artist:
+        what = Text.assemble(what, (" by ", "dim"), _safe(row.artist))
+    if row.tracks > 1:
+        what = Text.assemble(what, (f"  and {row.tracks - 1} more", "dim"))
+    return what
 
 
 def _safe(text: str) -> Text:

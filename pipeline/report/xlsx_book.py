@@ -18,7 +18,7 @@ SHEET_ROWS = 1_048_576
 
 NUMBER_FORMATS = {
     Kind.TEXT: {},
-    Kind.PROBABILITY: {"num_format": "0.0%"},
+    Kind.PROBABILITY: {"num_format": "0.00%"},
     Kind.NUMBER: {},
     Kind.WHOLE: {"num_format": "0"},
     Kind.MOMENT: {"num_format": "yyyy-mm-dd hh:mm:ss"},
@@ -91,6 +91,10 @@ class _Sheets:
     def _open(self, name: str, columns: tuple[Column, ...]) -> Any:
         sheet = self._book.add_worksheet(name)
         sheet.freeze_panes(1, 1)
+        # On paper, where the columns take several pages: which file and which column stands on each of them.
+        sheet.set_landscape()
+        sheet.repeat_rows(0)
+        sheet.repeat_columns(0)
         for place, column in enumerate(columns):
             sheet.set_column(place, place, column.width, self._formats[column.kind])
             sheet.write_string(0, place, column.name, self._header)

@@ -100,7 +100,7 @@ class _Performance:
         for chord in harmony:
             begin = start + chord.start
             self._mix(
-                play_on.BASS, chord.pitches[0] - 12, begin, min(chord.length, self._melody.bar) * 0.9, 0.22
+                play_on.BASS, chord.pitches[0] - 12, begin, min(chord.length, self._melody.bar) * 0.9, 0.17
             )
             for pitch, offset, length, loudness in _PATTERNS[pattern](chord, self._melody):
                 self._mix(self._arrangement.chords, pitch, begin + offset, length, loudness, -0.35)

@@ -20,20 +20,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pipeline import audio
 from pipeline.errors import MediaError
 from pipeline.files import atomic_write, storage_errors
 from pipeline.model import FileStatus, Tags
 from pipeline.sample.damage import CROSSFADE_S, Samples, crossfaded, excerpt
 from pipeline.sample.instruments import SAMPLE_RATE_HZ
 from pipeline.sample.messy import MESSY, MIX, MIX_PIECE_S, MIX_START_S, MP3_128, WAV, Encoding, MessyFile
-from pipeline.sample.recordings import CATALOGUE, Recording
+from pipeline.sample.recordings import AH_VOUS_DIRAI_JE, CATALOGUE, Recording
 
 VERSION = 1
 """Raised whenever the same code would write another sample: an older one is then made anew."""
 
 _CATALOGUE_ENCODINGS: tuple[Encoding, ...] = (
     (".flac", {}),
-    (".mp3", {"audio_bitrate": "192k"}),
+    (".mp3", {"audio_bitrate": "192k", "compression_level": "7"}),
     (".ogg", {"audio_bitrate": "128k"}),
 )
 _LETTER = "Dear Ludwig,\n\nthe tape is in the post. Until then this is all there is.\n\n" * 40
@@ -79,7 +80,7 @@ class Sample:
         return self.folder / "truth.json"
 
 
-def make_sample(folder: Path, *, encode: Encode) -> Sample:
+def make_sample(folder: Path, *, encode: Encode = audio.encode) -> Sample:
     """The sample in `folder`, made now (seconds of work) unless a whole one of this version lies there.
 
     Equal versions of earmark and ffmpeg make equal files. Raises StorageError and MediaError.
@@ -129,7 +130,7 @@ def _make_of_recording(sample: Sample, encode: Encode, recording: Recording, enc
     """The catalogue's track of a recording, if it has one, and the messy files made from it."""
     samples, truth = recording.samples(), {}
     if recording in CATALOGUE:
-        stem = sample.catalogue / recording.melody.title.rstrip("!")
+        stem = sample.catalogue / recording.melody.title
         _encode_first(encode, stem, (encoding, MP3_128, WAV), samples, recording.tags)
     for item in MESSY:
         if item.recording == recording:
@@ -161,11 +162,11 @@ def _make_mix(sample: Sample, encode: Encode) -> Truth:
 
 def _copies_and_letters(sample: Sample, truth: Truth) -> Truth:
     """Files that need no encoder: exact copies under other names, and a letter that calls itself music."""
-    [first] = (path for path in sample.music.iterdir() if path.stem == "track01")
+    first = sample.music / next(name for name in truth if Path(name).stem == "track01")
     duplicate = first.with_stem("track01 (1)")
     shutil.copyfile(first, duplicate)
-    reference = min(sample.catalogue.iterdir())
-    [known] = (recording for recording in CATALOGUE if recording.melody.title.rstrip("!") == reference.stem)
+    known = AH_VOUS_DIRAI_JE
+    reference = next(sample.catalogue.glob(f"{known.melody.title}.*"))
     copy = sample.music / f"xx final{reference.suffix}"
     shutil.copyfile(reference, copy)
     letter = sample.music / "letter.mp3"

@@ -17,8 +17,9 @@ Change = Callable[[Stereo, np.random.Generator], Samples]
 Encoding = tuple[str, Mapping[str, str]]
 """An ending, and what ffmpeg is told beyond it."""
 
-MP3_64: Encoding = (".mp3", {"audio_bitrate": "64k"})
-MP3_128: Encoding = (".mp3", {"audio_bitrate": "128k"})
+# The level is LAME's own: twice as fast as its default, and no recognizer hears the difference.
+MP3_64: Encoding = (".mp3", {"audio_bitrate": "64k", "compression_level": "7"})
+MP3_128: Encoding = (".mp3", {"audio_bitrate": "128k", "compression_level": "7"})
 WAV: Encoding = (".wav", {})
 """What every ffmpeg has, when it lacks the codec that was meant."""
 UNTAGGED = Tags()
@@ -69,8 +70,8 @@ MESSY = (
         '"Best of" 80\'s, vol. 2',
         ((".opus", {"audio_bitrate": "32k"}), MP3_64, WAV),
         of.MINUET_IN_G,
-        _whole,
-        "the whole track, 32 kbit/s",
+        lambda s, rng: mono(s),
+        "the whole track, 32 kbit/s mono",
     ),
     MessyFile(
         "夏の思い出 – dernière prise",
@@ -101,8 +102,8 @@ MESSY = (
         "stream rip",
         ((".aac", {"audio_bitrate": "48k"}), MP3_64, WAV),
         of.SCARBOROUGH_FAIR,
-        _from(9, 40),
-        "40 seconds as a radio station sends them",
+        lambda s, rng: mono(excerpt(s, 9, 36)),
+        "36 seconds as a radio station sends them",
     ),
     MessyFile(
         "memo",
@@ -150,7 +151,7 @@ MESSY = (
         "interrupted download",
         ((".m4a", {}),),
         of.AH_VOUS_DIRAI_JE,
-        _whole,
+        _from(0, 20),
         "cut off before the index without which it cannot be read",
         status=FileStatus.UNREADABLE,
         keep=0.4,

@@ -1,8 +1,6 @@
-"""The replies of the AudioTag API, revision 2.5 and 2.6, read and written.
+"""The replies of the AudioTag API, revision 2.5 and 2.6, and how to read them.
 
-Reading forgives what real servers are seen to do (see the tests); writing keeps to the exact types that
-strict clients need: integers where the document says number, `error` null on success, `data` absent unless
-found.
+Reading forgives what real servers are seen to do: `tests/wire/test_quirks.py` is the list.
 """
 
 from __future__ import annotations
@@ -16,11 +14,12 @@ from typing import Any
 
 from pipeline.errors import BadReply, EarmarkError, UploadInDoubt
 from pipeline.model import Status
-from pipeline.wire.audiotag_errors import ErrorText, failure
+from pipeline.wire.audiotag_errors import failure
 from pipeline.wire.foreign_json import printable, read_object, shorten
 
-_RESULTS = {"wait": Status.PENDING, "found": Status.FOUND, "not found": Status.NOT_FOUND}
-_RESULT_WORDS = {status: word for word, status in _RESULTS.items()}
+RESULTS = {"wait": Status.PENDING, "found": Status.FOUND, "not found": Status.NOT_FOUND}
+"""What `result` may say."""
+
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[-–]\s*(\d+(?:\.\d+)?)\s*(?:s|sec)?\s*", re.IGNORECASE)
 _MAX_TOKEN_CHARS = 256
 _MAX_CELL_CHARS = 500
@@ -158,7 +157,7 @@ def read_result(text: str) -> Outcome:
     said = reply.get("result")
     if not isinstance(said, str):
         raise BadReply(f"AudioTag get_result gave no result: {shorten(text)!r}", raw=text)
-    status = _RESULTS.get(" ".join(said.lower().split()))
+    status = RESULTS.get(" ".join(said.lower().split()))
     if status is None:
         # The service puts the error of an unknown token here, beside success:true.
         raise failure(said, asked="get_result", raw=text)
@@ -183,60 +182,6 @@ def token_in(text: str) -> str:
     whole = re.search(r'"token"\s*:\s*"([^"\\\s]{1,256})"', text)
     granted = re.search(r'"success"\s*:\s*(?:true|1|"true")', text, re.IGNORECASE)
     return whole[1] if whole and granted else ""
-
-
-def info_reply(info: Info) -> dict[str, Any]:
-    """The JSON object that answers `info`."""
-    return {"success": True, "status": info.status, "api_ver": info.api_version, "action": "info"}
-
-
-def stat_reply(stat: AccountStat) -> dict[str, Any]:
-    """The JSON object that answers `stat`: whole numbers, since strict clients refuse 12.5."""
-    return {
-        "current_credit_balance": math.floor(stat.credit_balance),
-        "identification_free_sec_remainder": math.floor(stat.free_s),
-        "expiration_date": stat.expires,
-        "queries_count": stat.queries,
-        "uploaded_duration_sec": round(stat.uploaded_s),
-        "uploaded_size_bytes": stat.uploaded_bytes,
-        "credits_spent": math.ceil(stat.credits_spent),
-        "success": True,
-    }
-
-
-def identify_reply(accepted: Accepted) -> dict[str, Any]:
-    """The JSON object that answers an `identify` that was taken; the answer itself waits behind the token."""
-    return {
-        "success": True,
-        "error": None,
-        "token": accepted.token,
-        "start_time": round(accepted.start_s or 0),
-        "time_len": round(accepted.length_s or 0),
-        "job_status": "wait",
-    }
-
-
-def result_reply(outcome: Outcome) -> dict[str, Any]:
-    """The JSON object that answers `get_result`; `data` is there only when something was found."""
-    reply: dict[str, Any] = {"success": True, "error": None, "result": _RESULT_WORDS[outcome.status]}
-    if outcome.status is Status.FOUND:
-        reply["data"] = [_candidate_json(candidate) for candidate in outcome.candidates]
-    return reply
-
-
-def lost_token_reply() -> dict[str, Any]:
-    """The JSON object that answers an unknown token: a success, as the service has it, which ends polling."""
-    return {"success": True, "error": None, "result": ErrorText.INVALID_TOKEN.value}
-
-
-def error_reply(error: ErrorText) -> dict[str, Any]:
-    """The JSON object of a refusal."""
-    return {"success": False, "error": error.value}
-
-
-def to_json(reply: Mapping[str, Any]) -> str:
-    """A reply as it goes over the wire: compact, as the service prints it."""
-    return json.dumps(reply, separators=(",", ":"), allow_nan=False)
 
 
 def _granted(text: str, *, asked: str) -> dict[str, Any]:
@@ -267,7 +212,8 @@ def _number(value: object) -> float | None:
         return None
     if not math.isfinite(number):
         return None
-    return int(number) if number.is_integer() else number
+    # Beyond 2**53 a float is no exact count, and no database column holds such an integer.
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _token(value: object) -> str:
@@ -311,14 +257,3 @@ def _span(value: object) -> tuple[float, float] | None:
         return None
     start_s, end_s = float(span[1]), float(span[2])
     return (start_s, end_s) if math.isfinite(end_s) and start_s <= end_s else None
-
-
-def _candidate_json(candidate: Candidate) -> dict[str, Any]:
-    item: dict[str, Any] = {
-        "tracks": [[row.title, row.artist, row.album, row.year] for row in candidate.rows],
-        "confidence": round(candidate.score or 0),
-        "time": "{:.0f} - {:.0f}".format(*(candidate.span_s or (0, 0))),
-    }
-    if candidate.aid is not None:
-        item["aid"] = candidate.aid
-    return item

@@ -89,12 +89,15 @@ def ledger(tmp_path: Path):
 @pytest.fixture
 def asker(ledger: Ledger) -> Callable[..., Asker]:
     def make(
-        limit_s: float | None = None, stop: threading.Event | None = None, tally: Tally | None = None
+        limit_s: float | None = None,
+        stop: threading.Event | None = None,
+        tally: Tally | None = None,
+        run_id: int = 1,
     ) -> Asker:
         clock = InstantClock()
         return Asker(
             ledger.uploads,
-            1,
+            run_id,
             budget=Budget(limit_s),
             patience=Patience(clock, clock),
             stop=stop or threading.Event(),
@@ -140,10 +143,12 @@ def test_a_killed_upload_is_repeated_once_and_never_more(ledger: Ledger, asker: 
     ledger.uploads.intend(1, 1, "audiotag", probe())
     ledger.uploads.doubt_interrupted()
     service = Service(UploadInDoubt("the connection broke"))
+    ledger.begin_run("m")
     with pytest.raises(Unanswered, match="perhaps charged, and no answer: the connection broke"):
-        asker().ask(service, probe(), 1)
+        asker(run_id=2).ask(service, probe(), 1)
+    ledger.begin_run("m")
     with pytest.raises(Unanswered, match="perhaps charged 2 times"):
-        asker().ask(service, probe(), 1)
+        asker(run_id=3).ask(service, probe(), 1)
     assert service.uploads == 1
 
 
@@ -173,10 +178,58 @@ def test_an_unreadable_answer_keeps_its_token_for_the_next_run(
     ledger: Ledger, asker: Callable[..., Asker]
 ) -> None:
     service = Service(results=(BadReply("html"),) * 5)
-    with pytest.raises(Unanswered, match="could not be read: html"):
+    with pytest.raises(Unanswered, match="could not be had: html"):
         asker().ask(service, probe(), 1)
     assert states(ledger, probe()) == [UploadState.SENT]
     assert asker().ask(Service(), probe(), 1).status is Status.FOUND
+
+
+def test_a_segment_refused_only_when_its_answer_is_asked_for_fails_alone(
+    ledger: Ledger, asker: Callable[..., Asker]
+) -> None:
+    service = Service(results=(SegmentRefused("internal error: could not process the file"),))
+    for _ in range(2):
+        with pytest.raises(Unanswered, match="could not process the file"):
+            asker().ask(service, probe(), 1)
+    assert states(ledger, probe()) == [UploadState.REFUSED]
+    assert (service.uploads, service.questions) == (1, 1)
+
+
+def test_a_token_whose_service_stays_busy_fails_alone_and_is_asked_for_again(
+    ledger: Ledger, asker: Callable[..., Asker]
+) -> None:
+    service = Service(results=(ServiceBusy("internal error: server recognition error"),) * 1000)
+    with pytest.raises(Unanswered, match="could not be had: internal error: server recognition error"):
+        asker().ask(service, probe(), 1)
+    assert states(ledger, probe()) == [UploadState.SENT]
+    assert asker().ask(Service(), probe(), 1).status is Status.FOUND
+
+
+@pytest.mark.parametrize("service", [
+    Service(UploadInDoubt("the connection broke")),
+    Service(results=(TokenLost("invalid token"),)),
+])  # fmt: skip
+def test_what_may_have_been_charged_is_not_sent_again_in_the_same_run(
+    ledger: Ledger, asker: Callable[..., Asker], service: Service
+) -> None:
+    for _ in range(2):
+        with pytest.raises(Unanswered):
+            asker().ask(service, probe(), 1)
+    assert service.uploads == 1
+    ledger.begin_run("m")
+    assert asker(run_id=2).ask(service, probe(), 1).status is Status.FOUND
+    assert service.uploads == 2
+
+
+def test_a_service_that_charges_more_than_its_seconds_uses_up_the_limit_sooner(
+    asker: Callable[..., Asker],
+) -> None:
+    service = Service(*[Recognition(Status.PENDING, f"t{n}", charged_s=40.0) for n in range(9)])
+    capped = asker(60.0)
+    capped.ask(service, probe(1), 1)
+    capped.ask(service, probe(2), 1)
+    with pytest.raises(CapReached, match="80 spent"):
+        capped.ask(service, probe(3), 1)
 
 
 def test_refused_audio_is_not_offered_twice(asker: Callable[..., Asker]) -> None:

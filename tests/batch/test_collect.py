@@ -1,14 +1,20 @@
 """What the segments of a file say together."""
 
+import os
 import random
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batch.collect import FOUND_AT, MOST, verdict
+from pipeline.batch.convert import Converted
+from pipeline.batch.identify import FileJob
 from pipeline.ledger import AskedSegment
-from pipeline.model import Match, Segment, Status, Track
+from pipeline.model import Match, Segment, SourceFile, Status, Tags, Track
 
 
 def asked(
@@ -109,3 +115,79 @@ def test_the_verdict_does_not_depend_on_the_order_of_the_segments(
     one, other = verdict(lines, gap_s=30), verdict(shuffled, gap_s=30)
     assert (one.confidence, one.plays, one.agreeing) == (other.confidence, other.plays, other.agreeing)
     assert one.confidence is None or FOUND_AT <= one.confidence <= MOST
+
+
+def test_three_hours_of_many_candidates_are_weighed_in_a_moment() -> None:
+    lines = [
+        asked(
+            15.0 * n, *(match(f"Title {n} {k}", 0.9 - 0.01 * k, artist=f"Artist {k} {n}") for k in range(10))
+        )
+        for n in range(720)
+    ]
+    began = time.process_time()
+    assert len(verdict(lines, gap_s=15.5).plays) == 720
+    assert time.process_time() - began < 5
+
+
+# ---- threads
+
+
+RECORDINGS = st.builds(
+    Track,
+    st.sampled_from(["Greensleeves", "Amazing Grace", "Loch Lomond"]),
+    st.sampled_from(["Trad.", ""]),
+    track_id=st.sampled_from(["", "t1", "t2"]),
+)
+MATCHES = st.lists(st.builds(Match, RECORDINGS, st.sampled_from([0.3, 0.6, 0.9, 0.95])), max_size=3)
+LINES = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from(["catalogue", "audiotag"]), MATCHES | st.none()),
+    unique_by=lambda line: line[:2],
+    max_size=12,
+)
+
+
+def file_job(*, one_by_one: bool) -> FileJob:
+    here = Path(__file__)
+    found = here.stat()
+    source = SourceFile(os.fsencode(here), here.name, found.st_size, found.st_mtime_ns)
+    converted = Converted(150.0, Tags(), iter(()), one_by_one=one_by_one, step_s=15.0, hashes=["a"])
+    return FileJob(source, 1, converted, lambda job: None, {"catalogue": "g1", "audiotag": ""})
+
+
+@given(LINES, st.booleans(), st.randoms(use_true_random=False))
+def test_the_answer_to_a_file_does_not_depend_on_which_thread_finished_first(
+    lines: list[tuple[int, str, list[Match] | None]], one_by_one: bool, chance: random.Random
+) -> None:
+    heard = [
+        AskedSegment(Segment(15.0 * n, 15.0), str(n), name, None, error=f"no answer for {n}")
+        if matches is None
+        else asked(15.0 * n, *matches, recognizer=name)
+        for n, name, matches in lines
+    ]
+    first, second = file_job(one_by_one=one_by_one), file_job(one_by_one=one_by_one)
+    for line in heard:
+        first.heard(line)
+    chance.shuffle(heard)
+    for line in heard:
+        second.heard(line)
+    assert first.answer() == second.answer()
+
+
+@pytest.mark.parametrize("last", ["the decoding", "a question"])
+def test_a_file_is_finished_once_by_whoever_is_last(last: str) -> None:
+    finished: list[FileJob] = []
+    job = file_job(one_by_one=False)
+    job.finish = finished.append
+    for _ in range(100):
+        job.opened()
+    if last == "a question":
+        job.closed()
+    threads = [threading.Thread(target=job.closed) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    if last == "the decoding":
+        assert finished == []
+        job.closed()
+    assert finished == [job]

@@ -14,8 +14,9 @@ from pipeline.batch.options import Coverage, Options
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.run import Outcome, identify
 from pipeline.batch.tally import Tally
+from pipeline.errors import TokenLost, UsageError
 from pipeline.ledger import Ledger
-from pipeline.model import FileRow, Pcm, Recognizer, Segment, Tags
+from pipeline.model import FileRow, Match, Pcm, Probe, Recognition, Recognizer, Segment, Status, Tags, Track
 from pipeline.recognizers.audiotag import AudioTag
 from tests.music import PITCHES_HZ, UNKNOWN_HZ, named, song, write
 from tests.services.audiotag import KEY, AudioTagService
@@ -259,7 +260,7 @@ def test_an_answer_that_is_no_json_is_never_taken_for_not_found(
     rows = run.rows()
     assert outcome.exit_code == 3
     assert "not_found" not in statuses(rows).values()
-    assert "could not be read" in next(row.error for row in rows.values() if row.status == "failed")
+    assert "could not be had" in next(row.error for row in rows.values() if row.status == "failed")
 
 
 def test_a_mix_gets_a_tracklist(run: Runner, tmp_path: Path, service: AudioTagService) -> None:
@@ -310,7 +311,7 @@ def test_names_of_every_kind_are_answered(run: Runner, songs: Path, tmp_path: Pa
     folder = tmp_path / "names"
     folder.mkdir()
     for name in names:
-        shutil.copy(songs / "a.mp3", os.path.join(os.fsencode(folder), name))
+        shutil.copy(songs / "a.mp3", os.fsencode(folder) + b"/" + name)
     assert run(folder).exit_code == 0
     rows = run.rows()
     assert {os.fsencode(path) for path in rows} == set(names)
@@ -365,3 +366,128 @@ def test_a_file_that_vanishes_costs_one_row(
     assert outcome.exit_code == 3
     assert rows["b.ogg"].status in {"failed", "unreadable"}
     assert statuses(rows)["a.mp3"] == "found"
+
+
+# ---- what changes between two runs
+
+
+class Shelf:
+    """A free recognizer that knows some of the pitches; a stand-in for the catalogue."""
+
+    name = "catalogue"
+    paid = False
+
+    def __init__(self, *titles: str) -> None:
+        self.titles = set(titles)
+        self.heard = 0
+
+    @property
+    def edition(self) -> str:
+        return " ".join(sorted(self.titles))
+
+    def identify(self, probe: Probe) -> Recognition:
+        self.heard += 1
+        matches = tuple(
+            Match(Track(row.title, row.artist, track_id=row.title), 0.97, start_s=0.0, end_s=probe.length_s)
+            for candidate in named(probe.pcm)
+            for row in candidate.rows
+            if row.title in self.titles
+        )
+        return Recognition(Status.FOUND if matches else Status.NOT_FOUND, matches=matches)
+
+    def result(self, token: str) -> Recognition:
+        raise TokenLost("no token was given")
+
+    def still_names(self, track_id: str) -> bool:
+        return track_id in self.titles
+
+
+def test_the_free_catalogue_answers_first_and_the_paid_service_gets_what_is_left(
+    run: Runner, music: Path, service: AudioTagService
+) -> None:
+    shelf = Shelf("Anna")
+    with AudioTag(service.url, KEY) as paid:
+        assert run(music, recognizers=[shelf, paid]).exit_code == 0
+    rows = run.rows()
+    assert {path: (row.title, row.recognizer, row.credits) for path, row in rows.items()} == {
+        "a.mp3": ("Anna", "catalogue", 0),
+        "b.ogg": ("Berta", service.url, 15),
+        "unknown.flac": ("", "", 45),
+    }
+    assert shelf.heard == 9
+    assert service.charged_s() == 60
+
+
+def test_recognizers_are_asked_in_the_order_given(run: Runner, music: Path, service: AudioTagService) -> None:
+    shelf = Shelf("Anna", "Berta")
+    with AudioTag(service.url, KEY) as paid:
+        run(music, recognizers=[paid, shelf])
+    assert {row.recognizer for row in run.rows().values() if row.title} == {service.url}
+    assert shelf.heard == 3
+    assert service.charged_s() == 75
+
+
+def test_in_a_mix_the_paid_service_gets_only_the_pieces_that_the_catalogue_left(
+    run: Runner, tmp_path: Path, service: AudioTagService
+) -> None:
+    write(tmp_path / "mixes" / "mix.mp3", *(song(PITCHES_HZ[title], 90) for title in ("Anna", "Berta")))
+    with AudioTag(service.url, KEY) as paid:
+        run(tmp_path / "mixes", recognizers=[Shelf("Anna"), paid], mix_after_s=120.0, mix_every_s=30.0)
+    assert [(title, round(start / 90), round(end / 90)) for _, title, start, end in run.plays()] == [
+        ("Anna", 0, 1),
+        ("Berta", 1, 2),
+    ]
+    assert service.charged_s() == 3 * 15
+
+
+def test_a_mix_is_heard_again_when_a_track_was_added_or_removed(run: Runner, tmp_path: Path) -> None:
+    mix = write(tmp_path / "mixes" / "mix.mp3", *(song(PITCHES_HZ[title], 90) for title in ("Anna", "Berta")))
+
+    def titles(*known: str) -> list[str]:
+        run(mix.parent, recognizers=[Shelf(*known)], mix_after_s=120.0)
+        return [title for _, title, _, _ in run.plays()]
+
+    assert titles("Anna") == ["Anna"]
+    assert titles("Anna", "Berta") == ["Anna", "Berta"]
+    assert run.decoder.decoded == ["mix.mp3"]
+    assert titles("Anna", "Berta", "Clara") == ["Anna", "Berta"]
+    assert run.decoder.decoded == []
+    assert titles("Anna") == ["Anna"]
+
+
+def test_a_piece_of_a_mix_that_got_no_answer_gets_it_in_the_next_run(
+    run: Runner, tmp_path: Path, service: AudioTagService
+) -> None:
+    write(tmp_path / "mixes" / "mix.mp3", *(song(PITCHES_HZ[title], 90) for title in ("Anna", "Berta")))
+    service.plan("get_result", *[says("<html>oops</html>")] * 3)
+    run(tmp_path / "mixes", jobs=1, mix_after_s=120.0, mix_every_s=90.0)
+    (row,) = run.rows().values()
+    assert (row.title, row.tracks) == ("Berta", 1)
+    assert row.error.startswith("1 of 2 segments got no answer")
+    run(tmp_path / "mixes", jobs=1, mix_after_s=120.0, mix_every_s=90.0)
+    (row,) = run.rows().values()
+    assert (row.tracks, row.error, row.credits) == (2, "", 30)
+    assert service.charged_s() == 30
+
+
+def test_credits_are_what_this_answer_cost_and_an_old_report_stays_as_it_was(
+    run: Runner, music: Path, service: AudioTagService
+) -> None:
+    first = run(music)
+    before = run.rows()
+    write(music / "a.mp3", song(PITCHES_HZ["Clara"], 60, seed=5))
+    run(music)
+    rows = run.rows()
+    assert (rows["a.mp3"].title, rows["a.mp3"].credits, rows["a.mp3"].segments_sent) == ("Clara", 15, 1)
+    assert rows["b.ogg"].credits == 15
+    run(music, coverage=Coverage.FULL)
+    assert run.rows()["unknown.flac"].credits == pytest.approx(70, abs=1)
+    assert run.rows(first.run_id) == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_a_run_begins(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="link cannot be read"):
+        run(tmp_path / "link")
+    with Ledger.read(run.state) as ledger:
+        assert ledger.last_run() is None

@@ -320,10 +320,10 @@ def test_a_crash_while_adding_leaves_the_old_catalogue_or_the_new_one(
 
 def test_a_full_disk_is_an_error_in_one_line(three: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match=r"catalogue file .*shard-.* cannot be written: .*No space left"):
+    with pytest.raises(StorageError, match=r"catalogue file .*shard-.* cannot be written: .*no space left"):
         Catalogue.open(three).add([entry(7)])
 
 

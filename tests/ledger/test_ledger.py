@@ -79,7 +79,11 @@ def test_a_later_run_keeps_what_stands_and_an_earlier_run_can_still_be_reported(
         ((same_id, known),) = ledger.admit([source()]).values()
         assert same_id == file_id
         assert known is not None
-        assert (known.status, known.asked, known.track_id) == (FileStatus.FOUND, {"catalogue": "g1"}, "t1")
+        assert (known.status, known.asked, known.named) == (
+            FileStatus.FOUND,
+            {"catalogue": "g1"},
+            {("catalogue", "t1")},
+        )
         ledger.keep(second, [(source(), file_id, known.answer_id)])
         third = ledger.begin_run(MANNER)
         ledger.record(third, [(source(), file_id, Answer(status=FileStatus.NOT_FOUND))], manner=MANNER)
@@ -103,7 +107,7 @@ def test_files_with_the_same_audio_share_a_group(tmp_path: Path) -> None:
     with Ledger.open(tmp_path) as ledger:
         run = ledger.begin_run(MANNER)
         other = Answer(status=FileStatus.NOT_FOUND, content_id="d" * 32)
-        silent = Answer(status=FileStatus.SILENT)
+        silent = Answer(status=FileStatus.SILENT, content_id="e" * 32)
         for name, answer in ((b"1", FOUND), (b"2", FOUND), (b"3", other), (b"4", silent), (b"5", silent)):
             ((file_id, _),) = ledger.admit([source(name)]).values()
             ledger.record(run, [(source(name), file_id, answer)], manner=MANNER)

@@ -284,6 +284,26 @@ def test_a_proxy_of_the_environment_is_not_asked_for_our_own_machine(
         assert client.info().api_version == "2.6"
 
 
+def test_a_server_that_speaks_no_http_is_quoted_without_the_key() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def babble() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(10)
+                connection.recv(1 << 16)
+                connection.sendall(f"you sent {KEY}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        with (
+            AudioTag(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY) as client,
+            pytest.raises(ServiceUnreachable, match=r"broke during info.*you sent \*\*\*"),
+        ):
+            client.info()
+        thread.join(10)
+
+
 EVERY_FAULT = [
     faults.reset_before(),
     faults.html(f"<html>{KEY}</html>"),

@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from pipeline.engine.catalogue import Catalogue
 from pipeline.errors import TokenLost
 from pipeline.model import Probe, Recognition, Recognizer, Status
 from pipeline.recognizers.audiotag import AudioTag
+from pipeline.recognizers.embedded import Embedded
 from pipeline.retry import Clock, poll
+from tests.engine.melodies import cut, entry, tune
 from tests.recognizers.conftest import MONKEY, noise
 from tests.services.audiotag import KEY, AudioTagService, known_by_hash
 from tests.services.clock import FakeClock
@@ -47,7 +52,16 @@ def audiotag() -> Iterator[Subject]:
         yield Subject(recognizer, known, MONKEY.rows[0].title, noise(2), clock)
 
 
-FACTORIES: list[Callable[[], AbstractContextManager[Subject]]] = [audiotag]
+@contextmanager
+def embedded() -> Iterator[Subject]:
+    """The engine in this process, with a catalogue of two tunes."""
+    with TemporaryDirectory() as folder, Catalogue.open(Path(folder), create=True) as catalogue:
+        catalogue.add([entry(1), entry(2)])
+        known, unknown = (Probe(cut(tune(seed), 12, 15)) for seed in (1, 3))
+        yield Subject(Embedded(catalogue), known, entry(1).track.title, unknown, FakeClock())
+
+
+FACTORIES: list[Callable[[], AbstractContextManager[Subject]]] = [audiotag, embedded]
 
 
 @pytest.fixture(scope="module", params=FACTORIES, ids=lambda factory: factory.__name__)

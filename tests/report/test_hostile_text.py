@@ -145,7 +145,7 @@ def test_the_terminal_table_shows_hostile_text_as_plain_text() -> None:
                         "[red]a[/red]\x1b[2J\nb\u202egpj.mp3",
                         "found",
                         title="[link=x]t",
-                        confidence=0.987,
+                        confidence=0.9999,
                         credits=15,
                     ),
                     FileRow("n\udcff.mp3", "unreadable", error="[/] no\x07 audio"),

@@ -126,11 +126,13 @@ def test_xlsx_has_two_sheets_with_real_dates_and_numbers(tmp_path: Path) -> None
     assert book.sheetnames == ["files", "plays"]
     sheet = book["files"]
     assert sheet.freeze_panes == "B2"
+    assert (sheet.page_setup.orientation, sheet.print_title_rows) == ("landscape", "$1:$1")
+    assert sheet.print_title_cols == "$A:$A"
     assert sheet.auto_filter.ref == "A1:W3"
     cell = {name.value: value for name, value in zip(sheet[1], sheet[2], strict=True)}
     assert cell["identified_at"].value == datetime(2026, 11, 21, 3)
     assert cell["identified_at"].is_date
-    assert (cell["confidence"].value, cell["confidence"].number_format) == (0.9877, "0.0%")
+    assert (cell["confidence"].value, cell["confidence"].number_format) == (0.9877, "0.00%")
     assert (cell["raw_score"].value, cell["raw_score"].number_format) == (321, "General")
     assert (cell["year"].value, cell["year"].data_type) == (1824, "n")
     assert (cell["content_id"].value, cell["content_id"].data_type) == (FOUND.content_id, "s")
@@ -240,6 +242,12 @@ def test_numbers_no_table_can_hold_are_empty_cells(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "report.parquet")["raw_score"].null_count == 1
     assert pd.read_csv(tmp_path / "report.csv")["year"].isna().all()
     assert openpyxl.load_workbook(tmp_path / "report.xlsx")["files"]["R2"].value is None
+
+
+def test_what_is_nearly_certain_is_not_reported_as_certain(tmp_path: Path) -> None:
+    rows = [dataclasses.replace(FOUND, confidence=value) for value in (0.99999, 1.0, 0.5)]
+    write(tmp_path / "r.csv", rows)
+    assert pd.read_csv(tmp_path / "r.csv")["confidence"].tolist() == [0.9999, 1.0, 0.5]
 
 
 def test_rows_beyond_a_sheet_go_on_in_the_next(tmp_path: Path) -> None:

@@ -27,22 +27,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.model import MIN_SEGMENT_S, RATE_HZ, Pcm, Status
-from pipeline.wire.audiotag import (
-    Accepted,
-    AccountStat,
-    Candidate,
-    Info,
-    Outcome,
+from pipeline.wire.audiotag import Accepted, AccountStat, Candidate, Info, Outcome, read_candidates
+from pipeline.wire.audiotag_errors import ErrorText
+from pipeline.wire.audiotag_replies import (
     error_reply,
     identify_reply,
     info_reply,
     lost_token_reply,
-    read_candidates,
     result_reply,
     stat_reply,
     to_json,
 )
-from pipeline.wire.audiotag_errors import ErrorText
 from tests.services.faults import Fault, from_json
 from tests.services.uploads import Form, read_form, read_pcm
 

@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import KeyRefused, SegmentRefused, TokenLost
 from pipeline.model import Status
 from pipeline.wire import audiotag as wire
+from pipeline.wire import audiotag_replies as replies
 from pipeline.wire.audiotag_errors import ErrorText
 
 INFO = '{"success":true,"status":"normal","api_ver":"2.5","action":"info"}'
@@ -152,26 +153,26 @@ def test_the_refusals_are_read() -> None:
 
 
 def test_what_is_written_is_what_the_document_prints() -> None:
-    assert wire.to_json(wire.info_reply(INFO_VALUE)) == INFO
-    assert wire.to_json(wire.identify_reply(IDENTIFY_VALUE)) == IDENTIFY
-    assert wire.to_json(wire.error_reply(ErrorText.KEY_UNRECOGNIZED)) == (
+    assert replies.to_json(replies.info_reply(INFO_VALUE)) == INFO
+    assert replies.to_json(replies.identify_reply(IDENTIFY_VALUE)) == IDENTIFY
+    assert replies.to_json(replies.error_reply(ErrorText.KEY_UNRECOGNIZED)) == (
         '{"success":false,"error":"api key unrecognized"}'
     )
-    assert wire.to_json(wire.error_reply(ErrorText.TOO_SHORT)) == (
+    assert replies.to_json(replies.error_reply(ErrorText.TOO_SHORT)) == (
         '{"success":false,"error":"audio duration is too short"}'
     )
     printed = STAT.replace("\n19:06:12", " 19:06:12").replace("credits_spent\n", "credits_spent")
-    assert wire.to_json(wire.stat_reply(STAT_VALUE)) == printed
+    assert replies.to_json(replies.stat_reply(STAT_VALUE)) == printed
 
 
 def test_results_are_written_with_the_documents_keys_in_the_documents_order() -> None:
     def in_order(text: str) -> str:
         return json.dumps(json.loads(text.replace(",\n}", "\n}")))
 
-    assert json.dumps(wire.result_reply(FOUND_VALUE)) == in_order(FOUND)
-    assert json.dumps(wire.result_reply(wire.Outcome(Status.NOT_FOUND))) == in_order(NOT_FOUND)
-    assert json.dumps(wire.result_reply(wire.Outcome(Status.PENDING))) == in_order(WAIT)
-    assert wire.lost_token_reply() == {
+    assert json.dumps(replies.result_reply(FOUND_VALUE)) == in_order(FOUND)
+    assert json.dumps(replies.result_reply(wire.Outcome(Status.NOT_FOUND))) == in_order(NOT_FOUND)
+    assert json.dumps(replies.result_reply(wire.Outcome(Status.PENDING))) == in_order(WAIT)
+    assert replies.lost_token_reply() == {
         "success": True,
         "error": None,
         "result": "invalid token or no recognition results found for the token",
@@ -179,9 +180,9 @@ def test_results_are_written_with_the_documents_keys_in_the_documents_order() ->
 
 
 def test_numbers_are_written_as_integers_since_strict_clients_refuse_others() -> None:
-    accepted = wire.identify_reply(wire.Accepted("t", start_s=1.5, length_s=12.5))
+    accepted = replies.identify_reply(wire.Accepted("t", start_s=1.5, length_s=12.5))
     candidate = wire.Candidate((wire.Row("A"),), score=50.4, span_s=(1.2, 14.9), aid=7)
-    [item] = wire.result_reply(wire.Outcome(Status.FOUND, (candidate,)))["data"]
+    [item] = replies.result_reply(wire.Outcome(Status.FOUND, (candidate,)))["data"]
     stat = wire.AccountStat(
         credit_balance=9.9,
         free_s=9.9,
@@ -194,11 +195,11 @@ def test_numbers_are_written_as_integers_since_strict_clients_refuse_others() ->
 
     assert (accepted["start_time"], accepted["time_len"]) == (2, 12)
     assert item == {"tracks": [["A", "", "", 0]], "confidence": 50, "time": "1 - 15", "aid": 7}
-    assert [value for value in wire.stat_reply(stat).values() if isinstance(value, float)] == []
+    assert [value for value in replies.stat_reply(stat).values() if isinstance(value, float)] == []
 
 
 def test_what_was_written_is_read_back() -> None:
-    assert wire.read_info(wire.to_json(wire.info_reply(INFO_VALUE))) == INFO_VALUE
-    assert wire.read_stat(wire.to_json(wire.stat_reply(STAT_VALUE))) == STAT_VALUE
-    assert wire.read_identify(wire.to_json(wire.identify_reply(IDENTIFY_VALUE))) == IDENTIFY_VALUE
-    assert wire.read_result(wire.to_json(wire.result_reply(FOUND_VALUE))) == FOUND_VALUE
+    assert wire.read_info(replies.to_json(replies.info_reply(INFO_VALUE))) == INFO_VALUE
+    assert wire.read_stat(replies.to_json(replies.stat_reply(STAT_VALUE))) == STAT_VALUE
+    assert wire.read_identify(replies.to_json(replies.identify_reply(IDENTIFY_VALUE))) == IDENTIFY_VALUE
+    assert wire.read_result(replies.to_json(replies.result_reply(FOUND_VALUE))) == FOUND_VALUE

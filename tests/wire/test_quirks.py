@@ -233,3 +233,12 @@ def test_found_always_has_candidates_and_nothing_else_has(reply: dict[str, Any])
 def test_hostile_replies_cost_no_more_than_their_length(text: str) -> None:
     with pytest.raises(BadReply):
         read_result(text)
+
+
+@pytest.mark.parametrize("number", ["1e300", "9" * 60, '"1e30"'])
+def test_a_number_no_database_could_hold_stays_a_float(number: str) -> None:
+    row = f'{{"tracks":[["a","b","c",{number}]],"confidence":{number}}}'
+    found = read_result(f'{{"success":true,"result":"found","data":[{row}]}}')
+    taken = read_identify(f'{{"success":true,"token":"t","time_len":{number}}}')
+    assert isinstance(found.candidates[0].score, float)
+    assert isinstance(taken.length_s, float)

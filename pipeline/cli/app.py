@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
 import typer
 
 from pipeline import __version__
-from pipeline.cli import account, catalogue, doctor, explain, failures, identify, plan, report, sample
-from pipeline.cli.signals import INTERRUPTED
+from pipeline.cli import (
+    INTERRUPTED,
+    account,
+    catalogue,
+    doctor,
+    explain,
+    failures,
+    identify,
+    plan,
+    report,
+    sample,
+)
 from pipeline.cli.terminal import Terminal
 from pipeline.errors import EarmarkError
 
@@ -48,16 +59,12 @@ def earmark(
     pass
 
 
-def main() -> None:
-    """Run the command line of this process and exit with its code."""
-    # A file name may hold bytes that no encoding takes: show them escaped rather than fail while reporting.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run one command; return its exit code, having said what went wrong, if anything."""
+    # A file name may hold bytes that no encoding takes: show them escaped rather than fail while reporting.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     terminal = Terminal()
     try:
         code = app(arguments, prog_name="earmark", standalone_mode=False)
@@ -71,8 +78,9 @@ def run(arguments: list[str]) -> int:
         terminal.err.print("interrupted; the same command goes on where this one stopped", soft_wrap=True)
         code = INTERRUPTED
     except Exception as error:
-        failures.tell_bug(terminal, error)
-        code = failures.BUG
-    finally:
+        code = failures.tell_unforeseen(terminal, error)
+    try:
         terminal.close()
+    except OSError as error:
+        code = failures.tell_unforeseen(terminal, error)
     return code if isinstance(code, int) else 0
