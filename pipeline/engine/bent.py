@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -63,12 +64,10 @@ def _refined(query: Query, candidate: Candidate) -> Candidate:
         shift.astype(np.int32),
     )
     best = int(np.argmax(fit.z))
-    return Candidate(
-        candidate.part,
-        candidate.number,
-        int(fit.frame[best]),
-        float(tempo[best]),
-        int(shift[best]),
-        candidate.votes,
-        float(fit.z[best]),
+    return replace(
+        candidate,
+        frame=int(fit.frame[best]),
+        tempo=float(tempo[best]),
+        shift=int(shift[best]),
+        z=float(fit.z[best]),
     )

@@ -17,7 +17,7 @@ FRAMES_SPAN: Final = 64
 BINS_SPAN: Final = 64
 """... and less than 32 bins (an octave, nearly) above or below it."""
 KEYS: Final = BINS * BINS_SPAN * FRAMES_SPAN
-"""Every key is (first bin, bins up or down, frames between), packed: 811 008 of them."""
+"""Every key is (first bin, bins up or down, frames between), packed: 884 736 of them."""
 
 Keys = npt.NDArray[np.uint32]
 Frames = npt.NDArray[np.int32]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.engine.landmarks import Frames, Keys, louder_side, probing_landmarks
 from pipeline.engine.peaks import Peaks, find_peaks, salience
 from pipeline.engine.spectrum import BINS, Level, log_spectrum
-from pipeline.engine.verify import likelihood_map
+from pipeline.engine.verify import audible_frames, likelihood_map
 from pipeline.model import MAX_SEGMENT_S, RATE_HZ, Pcm
 
 PEAKS_PER_BLOCK: Final = 40
@@ -21,18 +22,19 @@ BENT_PEAKS_PER_BLOCK: Final = 24
 BENT_FAN_OUT: Final = 12
 """For the passes at another tempo or pitch, of which there are many."""
 
-MIN_FRAMES: Final = 32
-"""1.3 s: with less there is nothing to be sure of."""
+MIN_HEARD_FRAMES: Final = 94
+"""3 s of sound that a track must explain: with less, one chord or one onset would do."""
 MIN_PEAKS: Final = 16
 """Silence and steady tones have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A probe's map for verification [frames, BINS], and its peaks with the louder side of each."""
+    """A probe's map for verification and its spectrogram [frames, BINS], which frames are no silence, and its peaks."""
 
     z_map: Level
     level: Level
+    audible: npt.NDArray[np.bool_]
     peaks: Peaks
 
     @property
@@ -56,10 +58,13 @@ class Query:
 def make_query(pcm: Pcm) -> Query | None:
     """The query for 8 kHz mono samples (of which the first 30 s are heard), or None where nothing could be found."""
     level = log_spectrum(pcm[: int(MAX_SEGMENT_S * RATE_HZ)])
-    if len(level) < MIN_FRAMES:
+    if not len(level):
+        return None
+    audible = audible_frames(level)
+    if audible.sum() < MIN_HEARD_FRAMES:
         return None
     standing_out = salience(level)
     peaks = find_peaks(level, standing_out, 0, len(level), PEAKS_PER_BLOCK).strongest(PEAKS_PER_BLOCK)
     if len(peaks.frame) < MIN_PEAKS:
         return None
-    return Query(likelihood_map(level, standing_out), level, peaks)
+    return Query(likelihood_map(level, standing_out), level, audible, peaks)

@@ -16,8 +16,9 @@ from pipeline.engine.spectrum import Level
 
 FEATURES: Final = (
     "fit",
+    "fit_per_peak",
     "fit_over_crowd",
-    "votes_over_crowd",
+    "votes_over_others",
     "fit_over_shifts",
     "fit_over_bins",
     "t_time",
@@ -72,13 +73,16 @@ def features(
     z_map: Level,
     at: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
+    *,
     votes: int,
+    repeat_votes: int,
     crowd: float,
     crowd_votes: int,
 ) -> Vector:
     """Describe how a track's peaks (frame and bin in the probe, [peaks]) fit the probe: [FEATURES].
 
-    `crowd` and `crowd_votes` are the z score and the votes that other tracks reach by accident.
+    `crowd` and `crowd_votes` are the z score and the votes that other tracks reach by accident, `repeat_votes` the
+    votes of the best other place in the same track: music made of loops draws votes from all music with a beat.
     """
     z = np.empty(len(_SHIFTS))
     _z_at_shifts(z_map, at, bins, _SHIFTS, z)
@@ -89,8 +93,9 @@ def features(
     return np.array(
         [
             np.log(fit),
+            np.log(fit / np.sqrt(max(len(heard), 1))),
             np.log(fit / crowd),
-            np.log((1 + votes) / (1 + crowd_votes)),
+            np.log((1 + votes) / np.sqrt((1 + crowd_votes) * (1 + max(crowd_votes, repeat_votes)))),
             np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
             np.log(fit / max(np.max(bin_), 2.0)),
             np.log(max(_steadiness(heard, at * _TIME_GROUPS // len(z_map), _TIME_GROUPS), 0.5)),

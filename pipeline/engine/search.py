@@ -22,6 +22,9 @@ PLACES: Final = 100
 SCORED: Final = 8
 """Tracks that verification hands to scoring."""
 
+ELSEWHERE_FRAMES: Final = 32
+"""A second: places in one track nearer than this are one place."""
+
 CROWD_RANK: Final = 3
 """The fourth best track shows what accident alone achieves: up to three may be the same recording, or also heard."""
 CROWD_MIN: Final = 3.0
@@ -51,6 +54,8 @@ class Candidate:
     shift: int
     votes: int
     z: float
+    repeat_votes: int = 0
+    """The votes of the best other place in the same track: many in music that repeats itself."""
     crowd: float = 0.0
     crowd_votes: int = 0
     """The z score and the votes that other tracks reach with this probe by accident."""
@@ -71,7 +76,14 @@ class Candidate:
 
     def features(self, query: Query) -> Vector:
         """What the score is made of: [FEATURES]."""
-        return features(query.z_map, *self.heard_peaks(query), self.votes, self.crowd, self.crowd_votes)
+        return features(
+            query.z_map,
+            *self.heard_peaks(query),
+            votes=self.votes,
+            repeat_votes=self.repeat_votes,
+            crowd=self.crowd,
+            crowd_votes=self.crowd_votes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +148,18 @@ def places(
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
+    elsewhere = (number[:, None] == number) & (np.abs(frame[:, None] - frame) >= ELSEWHERE_FRAMES)
+    repeat_votes = np.where(elsewhere, votes, 0).max(axis=1, initial=0)
     return best_of_each_track(
         Candidate(
-            part, int(number[i]), int(fit.frame[i]), bend.tempo, bend.shift, int(votes[i]), float(fit.z[i])
+            part=part,
+            number=int(number[i]),
+            frame=int(fit.frame[i]),
+            tempo=bend.tempo,
+            shift=bend.shift,
+            votes=int(votes[i]),
+            repeat_votes=int(repeat_votes[i]),
+            z=float(fit.z[i]),
         )
         for i in range(len(frame))
     )

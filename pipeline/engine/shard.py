@@ -14,7 +14,7 @@
     peak_bin         uint8[peaks]
 
 Frames of a shard run on from track to track; GAP empty frames come before each, so that a probe that begins before
-its track does not vote into the one before. A track begins on a block. An hour takes about 2.2 MB, a shard 3.2 MB more.
+its track does not vote into the one before. A track begins on a block. An hour takes about 2.2 MB, a shard 3.5 MB more.
 
 The manifest holds the CRC-32 of the whole file, and it is checked whenever a shard is opened: about 1 ms for each
 hour of catalogue, and the file is then in the page cache, where the search wants it.
@@ -43,7 +43,7 @@ from pipeline.engine.verify import StoredPeaks
 from pipeline.errors import StorageError
 
 MAGIC: Final = b"EARSHARD"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it with every change of this layout, of the front end or of the keys."""
 
 GAP: Final = 34 * BLOCK

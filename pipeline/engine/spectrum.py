@@ -20,10 +20,10 @@ HOP: Final = 256
 FRAME_S: Final = HOP / RATE_HZ
 """32 ms between frames."""
 
-LOW_HZ: Final = 77.78
+LOW_HZ: Final = 55.0
 BINS_PER_OCTAVE: Final = 36
-BINS: Final = 198
-"""Five and a half octaves up from LOW_HZ, three bins a semitone: to 3.5 kHz, where telephone codecs end."""
+BINS: Final = 216
+"""Six octaves up from LOW_HZ, three bins a semitone: from bass notes to 3.5 kHz, where telephone codecs end."""
 
 BATCH: Final = 128
 """Frames per FFT call: 1 MB of windows, which stays in the second-level cache."""

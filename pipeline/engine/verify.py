@@ -24,6 +24,9 @@ QUIET_SHARE: Final = 0.2
 ABOVE_NOISE: Final = 2.0
 """6 dB over the noise a cell counts by half, further up in full."""
 
+SILENT_BELOW: Final = 15.0
+"""45 dB under the loudest frame a frame is silence, or the tail of a fade."""
+
 MAX_FRAMES_OFF: Final = 6
 """How far around a place the best offset is looked for: the two cells that voted, and their rounding."""
 
@@ -46,8 +49,25 @@ class Alignment:
     peaks: npt.NDArray[np.int32]
 
 
+def audible_frames(level: Level) -> npt.NDArray[np.bool_]:
+    """Which frames of a probe are no more than SILENT_BELOW quieter than its loudest: [frames]."""
+    loudest = level.max(axis=1)
+    audible: npt.NDArray[np.bool_] = (loudest > loudest.max() - SILENT_BELOW) & (loudest > 0)
+    return audible
+
+
 def likelihood_map(level: Level, standing_out: Level) -> Level:
-    """How strongly each cell of a probe speaks for a peak there: [frames, bins], mean 0 and variance 1."""
+    """How strongly each cell of a probe speaks for a peak there: [frames, BINS], mean 0 and variance 1.
+
+    Silent frames say nothing (0), nor do they count in mean and variance: beside them the least sound would tower.
+    """
+    audible = audible_frames(level)
+    z_map = np.zeros_like(level)
+    z_map[audible] = _likelihood(level[audible], standing_out[audible])
+    return z_map
+
+
+def _likelihood(level: Level, standing_out: Level) -> Level:
     z: Level = standing_out - standing_out.mean(axis=0)
     z -= z.mean(axis=1, keepdims=True)
     z /= z.std(axis=0) + np.float32(1e-6)

@@ -278,7 +278,8 @@ def test_another_format_says_how_to_rebuild(three: Path) -> None:
     (three / manifests.NAME).write_text(json.dumps(told))
 
     with pytest.raises(
-        StorageError, match=rf"{shard.name} has format 2, .* reads format 1; add the music again"
+        StorageError,
+        match=rf"{shard.name} has format {FORMAT + 1}, .* reads format {FORMAT}; add the music again",
     ):
         Catalogue.open(three)
 
