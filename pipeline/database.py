@@ -81,7 +81,7 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     try:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
-            # FULL: a commit is on the disk before the next step, which is what "written down before money is spent" means.
+            # FULL: a commit is on the disk before the next step: "written down before money is spent" means that.
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
