@@ -16,8 +16,8 @@ from pipeline.engine.spectrum import BINS, BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 
-ACCEPT_LOG_ODDS: Final = 1.5
-"""Below these odds (82 %) nothing is said. In bench/train_score.py no track of another game came out above them in
+ACCEPT_LOG_ODDS: Final = 2.0
+"""Below these odds (88 %) nothing is said. In bench/train_score.py no track of another game came out above them in
 some 1 900 searches for music that was not there; most right answers lie above 5."""
 
 SURE_LOG_ODDS: Final = 5.0

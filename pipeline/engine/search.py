@@ -31,6 +31,16 @@ CROWD_MIN: Final = 3.0
 CROWD_VOTES_MIN: Final = 8
 """What a catalogue of a few hours reaches at least; one of a few tracks has no crowd to show it."""
 
+LEAD_FROM: Final = 2.0
+LEAD_WEIGHT: Final = 4.0
+LEAD_MOST: Final = 8.0
+LEAD_VOTES: Final = 20
+LEAD_Z: Final = 3.0
+LEAD_CROWD: Final = 10
+"""A track with over twice the votes of every other is the right one also where noise hides its peaks from the score: in
+836 searches for music that was not there (374 of them in music no constant here was chosen by) the lead was 1.9 at
+most. In a catalogue of less than a dozen tracks it says nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -123,11 +133,22 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
     crowd = max([CROWD_MIN, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
     votes = sorted((candidate.votes for candidate in candidates), reverse=True)
     crowd_votes = max([CROWD_VOTES_MIN, *votes[CROWD_RANK : CROWD_RANK + 1]])
+    lead = _lead_log_odds(votes) if name == "plain" else float("-inf")
     judged = []
     for candidate in ranked[:SCORED]:
         beside = replace(candidate, crowd=crowd, crowd_votes=crowd_votes)
-        judged.append(replace(beside, log_odds=model(name).log_odds(beside.features(query))))
+        log_odds = model(name).log_odds(beside.features(query))
+        if candidate.votes == votes[0] and candidate.z >= LEAD_Z:
+            log_odds = max(log_odds, lead)
+        judged.append(replace(beside, log_odds=log_odds))
     return sorted(judged, key=lambda candidate: -candidate.log_odds)
+
+
+def _lead_log_odds(votes: Sequence[int]) -> float:
+    """What the votes alone say for the track that has most of them; `votes` of all tracks, falling."""
+    if len(votes) <= LEAD_CROWD or votes[0] < LEAD_VOTES:
+        return float("-inf")
+    return min(LEAD_WEIGHT * (votes[0] / votes[1] - LEAD_FROM), LEAD_MOST)
 
 
 def places(
