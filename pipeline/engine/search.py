@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipeline.engine.query import Query
 from pipeline.engine.score import Vector, features, model
 from pipeline.engine.shard import Shard
-from pipeline.engine.spectrum import BINS
+from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import align, peaks_under
 from pipeline.engine.vote import Ballot, vote
@@ -27,9 +27,10 @@ ELSEWHERE_FRAMES: Final = 32
 
 CROWD_RANK: Final = 3
 """The fourth best track shows what accident alone achieves: up to three may be the same recording, or also heard."""
-CROWD_MIN: Final = 3.0
-CROWD_VOTES_MIN: Final = 8
-"""What a catalogue of a few hours reaches at least; one of a few tracks has no crowd to show it."""
+USUAL_CROWD: Final = {"plain": (3.1, 14), "bent": (4.4, 9)}
+"""The z score and votes of that fourth track for 5 s of music and a catalogue of six hours (the medians). They grow
+with the probe's length to the power of 0.2 and 0.5. A small catalogue has no crowd to show what accident achieves; it
+must not be believed more easily for that."""
 
 LEAD_FROM: Final = 2.0
 LEAD_WEIGHT: Final = 4.0
@@ -130,9 +131,11 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
 def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Candidate]:
     """The best SCORED candidates, of those given one a track, with their log-odds under that model; likeliest first."""
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
-    crowd = max([CROWD_MIN, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
     votes = sorted((candidate.votes for candidate in candidates), reverse=True)
-    crowd_votes = max([CROWD_VOTES_MIN, *votes[CROWD_RANK : CROWD_RANK + 1]])
+    usual_z, usual_votes = USUAL_CROWD[name]
+    length = query.frames * FRAME_S / 5.0
+    crowd = max([usual_z * length**0.2, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
+    crowd_votes = max([round(usual_votes * length**0.5), *votes[CROWD_RANK : CROWD_RANK + 1]])
     lead = _lead_log_odds(votes) if name == "plain" else float("-inf")
     judged = []
     for candidate in ranked[:SCORED]:

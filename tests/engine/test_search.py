@@ -112,6 +112,16 @@ def test_unknown_tunes_are_not_found(catalogue: Catalogue) -> None:
         assert names(catalogue, noisy(cut(tune(seed), 10, 10), 0)) == []
 
 
+@pytest.mark.parametrize("tracks", [1, 2, 3])
+def test_a_small_catalogue_is_no_more_gullible(tmp_path: Path, tracks: int) -> None:
+    small = Catalogue.open(tmp_path, create=True)
+    small.add(entry(seed) for seed in range(tracks))
+
+    for seed in range(500, 510):
+        assert names(small, cut(tune(seed), 12, 15)) == []
+    assert names(small, noisy(cut(tune(0), 12, 15), 5)) == ["tune-0"]
+
+
 @pytest.mark.parametrize(("silence_s", "sound_s"), [(14, 0.5), (13, 1), (4, 0.5), (8, 2), (3, 2)])
 def test_a_burst_of_unknown_music_in_silence_is_not_found(
     catalogue: Catalogue, silence_s: int, sound_s: float
@@ -166,6 +176,6 @@ def test_what_was_not_certain_enough_can_be_asked_for(catalogue: Catalogue) -> N
     candidates = catalogue.candidates(cut(tune(500), 10, 5))
 
     assert candidates
-    assert all(0 <= candidate.confidence < 0.95 for candidate in candidates)
+    assert all(0 <= candidate.confidence < 0.7 for candidate in candidates)
     odds = [candidate.log_odds for candidate in candidates]
     assert odds == sorted(odds, reverse=True)
