@@ -61,6 +61,11 @@ endef
 # Exit code 3 says: done, but some files could not be read. The table shows them; the work is done.
 done := { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
+# The messages speak of `earmark`, which nobody has on the PATH after make alone, and of a ledger that may be the sample's.
+here = [ "$$(command -v earmark)" = "$(abspath $(EARMARK))" ] \
+  || echo "make    earmark is $(EARMARK) here$${ledger:+, and its option for the sample is $$ledger};" \
+          "earmark catalogue add DIR is CATALOGUE=DIR" >&2
+
 define add_catalogue
 if [ -n "$$CATALOGUE" ]; then $(EARMARK) catalogue add $(1) -- "$$CATALOGUE" || $(done); fi
 endef
@@ -70,7 +75,8 @@ identify: $(VENV)/.users ## say what every file of MUSIC is, and write the repor
 	echo "$$ledger" > $(LAST); \
 	$(call add_catalogue,$$ledger); \
 	$(EARMARK) identify "$$@" --out "$$OUT/earmark.csv" --out "$$OUT/earmark.parquet" \
-	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC" || $(done)
+	  --out "$$OUT/earmark.xlsx" --out "$$OUT/earmark.jsonl" $(ARGS) -- "$$MUSIC"; code=$$?; \
+	$(here); [ $$code -eq 3 ] || exit $$code
 
 demo: $(VENV)/.users ## the sample from the start, and the evidence behind one of its answers
 	@rm -rf $(SAMPLE_STATE)

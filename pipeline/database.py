@@ -78,11 +78,15 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    if not read_only:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # FULL: a commit is on the disk before the next step, which is what "written down before money is spent" means.
-        connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL: a commit is on the disk before the next step: "written down before money is spent" means that.
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()  # a file that is no database is found out by the first PRAGMA
+        raise
     return connection
 
 

@@ -83,10 +83,13 @@ class FfmpegDecoder:
         return self._whole(path)
 
     def _whole(self, path: str) -> Generator[Pcm]:
-        start_s, one_channel = 0.0, False
+        start_s, one_channel, silent = 0.0, False, 0
         while True:
             for block in self._stream(path, start_s, one_channel=one_channel):
-                if not one_channel and is_silent(block) and self._cancels_out(path, start_s, block):
+                silent = silent + 1 if is_silent(block) else 0
+                # Looked at after 1, 2, 4, 8 ... silent blocks: each look seeks, which takes seconds in a long file.
+                looked_at = silent & (silent - 1) == 0 < silent
+                if not one_channel and looked_at and self._cancels_out(path, start_s, block):
                     # From here to the end one channel speaks for all.
                     one_channel = True
                     break

@@ -66,6 +66,7 @@ def run(arguments: list[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     terminal = Terminal()
+    unforeseen: Exception | None = None
     try:
         code = app(arguments, prog_name="earmark", standalone_mode=False)
     except EarmarkError as error:
@@ -78,9 +79,12 @@ def run(arguments: list[str]) -> int:
         terminal.err.print("interrupted; the same command goes on where this one stopped", soft_wrap=True)
         code = INTERRUPTED
     except Exception as error:
+        unforeseen = error
         code = failures.tell_unforeseen(terminal, error)
     try:
         terminal.close()
     except OSError as error:
-        code = failures.tell_unforeseen(terminal, error)
+        # What could not be written is tried once more here: that is no second failure.
+        if not (isinstance(unforeseen, OSError) and unforeseen.errno == error.errno):
+            code = failures.tell_unforeseen(terminal, error)
     return code if isinstance(code, int) else 0

@@ -32,6 +32,16 @@ USUAL_CROWD: Final = {"plain": (3.1, 14), "bent": (4.4, 9)}
 with the probe's length to the power of 0.2 and 0.5. A small catalogue has no crowd to show what accident achieves; it
 must not be believed more easily for that."""
 
+LEAD_FROM: Final = 2.25
+LEAD_WEIGHT: Final = 4.0
+LEAD_MOST: Final = 8.0
+LEAD_VOTES: Final = 20
+LEAD_Z: Final = 3.0
+LEAD_CROWD: Final = 10
+"""A track with over twice the votes of every other is the right one also where noise hides its peaks from the score: in
+836 searches for music that was not there (374 of them in music no constant here was chosen by) the lead was 1.9 at
+most. In a catalogue of less than a dozen tracks it says nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -126,11 +136,22 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
     length = query.frames * FRAME_S / 5.0
     crowd = max([usual_z * length**0.2, *(candidate.z for candidate in ranked[CROWD_RANK : CROWD_RANK + 1])])
     crowd_votes = max([round(usual_votes * length**0.5), *votes[CROWD_RANK : CROWD_RANK + 1]])
+    lead = _lead_log_odds(votes) if name == "plain" else float("-inf")
     judged = []
     for candidate in ranked[:SCORED]:
         beside = replace(candidate, crowd=crowd, crowd_votes=crowd_votes)
-        judged.append(replace(beside, log_odds=model(name).log_odds(beside.features(query))))
+        log_odds = model(name).log_odds(beside.features(query))
+        if candidate.votes == votes[0] and candidate.z >= LEAD_Z:
+            log_odds = max(log_odds, lead)
+        judged.append(replace(beside, log_odds=log_odds))
     return sorted(judged, key=lambda candidate: -candidate.log_odds)
+
+
+def _lead_log_odds(votes: Sequence[int]) -> float:
+    """What the votes alone say for the track that has most of them; `votes` of all tracks, falling."""
+    if len(votes) <= LEAD_CROWD or votes[0] < LEAD_VOTES:
+        return float("-inf")
+    return min(LEAD_WEIGHT * (votes[0] / votes[1] - LEAD_FROM), LEAD_MOST)
 
 
 def places(

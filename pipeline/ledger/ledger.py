@@ -73,7 +73,11 @@ class Ledger:
                 hint="run `earmark identify FOLDER` first, or name the state folder of that run with --state",
             )
         database = Database(path, read_only=True)
-        _check_version(database)
+        try:
+            _check_version(database)
+        except BaseException:
+            database.close()
+            raise
         return cls(database, None)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline.audio import Decoder, encode, is_silent, level_dbfs
+from pipeline.audio import Decoder, encode, is_silent, level_dbfs, open_decoder
+from pipeline.audio.child import Finished, Limits, run
 from pipeline.model import RATE_HZ, Pcm, Segment, Tags
 
 SEEK_TO_PACKETS = ("ogg", "wma", "m4a", "alac", "3gp", "3gpp", "mp4", "mka")
@@ -109,6 +111,23 @@ def test_silence_at_the_end_of_a_span_is_not_taken_for_a_short_file(
     spans = decoder.spans(str(tmp_path / "fades.flac"), [Segment(2.0, 15.0), Segment(20.0, 15.0)])
     assert [len(span) for span in spans] == [120_000, 120_000]
     assert [is_silent(span) for span in spans] == [False, True]
+
+
+def test_hours_of_silence_do_not_cost_a_process_every_thirty_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "silence.flac"
+    encode(path, np.zeros((8_000 * 3600, 2), np.float32), 8_000)
+    started: list[Sequence[bytes]] = []
+
+    def counted(argv: Sequence[bytes], *, limits: Limits) -> Finished:
+        started.append(argv)
+        return run(argv, limits=limits)
+
+    monkeypatch.setattr("pipeline.audio.ffmpeg_decoder.run", counted)
+    with open_decoder(backend="ffmpeg", workers=1) as decoder:
+        assert sum(len(block) for block in decoder.whole(str(path))) == 3600 * RATE_HZ
+    assert len(started) == 7  # after 1, 2, 4, 8, 16, 32 and 64 of the 120 blocks
 
 
 @pytest.mark.parametrize("extension", ["flac", "mp3"])

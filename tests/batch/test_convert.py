@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.audio import Decoder, is_silent, open_decoder
+from pipeline.audio.ffmpeg import find
 from pipeline.batch.ask import charged_seconds
 from pipeline.batch.convert import Converted, Piece, convert
 from pipeline.batch.options import Coverage, Options
@@ -88,7 +89,7 @@ def test_sides_that_cancel_each_other_out_are_heard_one_at_a_time(
     mono = write(tmp_path / "mono.wav", song(440, 60))
     path = tmp_path / "antiphase.flac"
     turned = ["-af", "pan=stereo|c0=c0|c1=-1*c0"]
-    subprocess.run(["ffmpeg", "-v", "error", "-i", mono, *turned, path], check=True, timeout=60)
+    subprocess.run([find().path, "-v", "error", "-i", mono, *turned, path], check=True, timeout=60)
     _, pieces = converted(path, decoder, options)
     assert pieces
     for piece in pieces:
@@ -129,7 +130,7 @@ def test_a_copy_with_other_tags_has_the_same_content_and_other_music_has_not(
     one = write(tmp_path / "one.flac", song(440, 70))
     two = tmp_path / "two.flac"
     tagged = ["-c", "copy", "-metadata", "title=Another name"]
-    subprocess.run(["ffmpeg", "-v", "error", "-i", one, *tagged, two], check=True, timeout=60)
+    subprocess.run([find().path, "-v", "error", "-i", one, *tagged, two], check=True, timeout=60)
     other = write(tmp_path / "other.flac", song(440, 70, seed=1))
     ids = [converted(path, decoder)[0].content_id for path in (one, two, other)]
     assert ids[0] == ids[1] != ids[2]

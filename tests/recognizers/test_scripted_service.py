@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from pipeline.audio import wav_bytes
+from pipeline.audio.ffmpeg import find
 from pipeline.recognizers.audiotag import AudioTag
 from tests.recognizers.conftest import noise
 from tests.services import faults
@@ -88,7 +89,7 @@ def test_other_formats_are_decoded(service: AudioTagService, post: Any, tmp_path
     source = tmp_path / "source.wav"
     source.write_bytes(wav_bytes(noise(1).pcm))
     mp3 = tmp_path / "x.mp3"
-    subprocess.run(["ffmpeg", "-v", "error", "-i", source, mp3], check=True, timeout=60)
+    subprocess.run([find().path, "-v", "error", "-i", source, mp3], check=True, timeout=60)
     reply = post(data={"apikey": KEY, "action": "identify"}, files={"file": ("x.mp3", mp3.read_bytes())})
 
     assert (reply["job_status"], reply["time_len"]) == ("wait", 15)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
+from pipeline.audio.ffmpeg import find
 from pipeline.model import RATE_HZ, Pcm
 
 ENDINGS = frozenset(
@@ -91,7 +92,7 @@ def _native(content: bytes) -> Pcm:
 
 
 def _decoded(content: bytes) -> Pcm | None:
-    command = ["ffmpeg", "-v", "error", "-i", "pipe:0", "-map", "0:a:0", "-ac", "1"]
+    command = [find().path, "-v", "error", "-i", "pipe:0", "-map", "0:a:0", "-ac", "1"]
     command += ["-ar", str(RATE_HZ), "-f", "s16le", "pipe:1"]
     done = subprocess.run(command, input=content, capture_output=True, timeout=60, check=False)
     return np.frombuffer(done.stdout, dtype="<i2").astype(np.int16) if done.stdout else None
