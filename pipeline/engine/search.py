@@ -32,7 +32,7 @@ USUAL_CROWD: Final = {"plain": (3.1, 14), "bent": (4.4, 9)}
 with the probe's length to the power of 0.2 and 0.5. A small catalogue has no crowd to show what accident achieves; it
 must not be believed more easily for that."""
 
-LEAD_FROM: Final = 2.0
+LEAD_FROM: Final = 2.25
 LEAD_WEIGHT: Final = 4.0
 LEAD_MOST: Final = 8.0
 LEAD_VOTES: Final = 20
