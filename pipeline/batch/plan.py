@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline.audio import Decoder, cores
-from pipeline.batch.ask import charged_seconds
+from pipeline.batch.budget import charged_seconds
 from pipeline.batch.options import Coverage, Options
 from pipeline.batch.run import ADMITTED_AT_ONCE, in_batches
 from pipeline.batch.segment import paid_step, plan_cover, plan_probes, plan_stride

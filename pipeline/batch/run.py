@@ -22,7 +22,8 @@ from functools import partial
 from itertools import islice
 
 from pipeline.audio import Decoder, cores
-from pipeline.batch.ask import Asker, Budget, Patience, Unanswered
+from pipeline.batch.ask import Asker, Patience, Unanswered
+from pipeline.batch.budget import Budget
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments

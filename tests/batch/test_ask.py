@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.batch.ask import Asker, Budget, Patience, Stopped, Unanswered
+from pipeline.batch.ask import Asker, Patience, Stopped, Unanswered
+from pipeline.batch.budget import Budget
 from pipeline.batch.tally import Tally
 from pipeline.errors import (
     BadReply,

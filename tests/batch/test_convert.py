@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.audio import Decoder, is_silent, open_decoder
 from pipeline.audio.ffmpeg import find
-from pipeline.batch.ask import charged_seconds
+from pipeline.batch.budget import charged_seconds
 from pipeline.batch.convert import Converted, Piece, convert
 from pipeline.batch.options import Coverage, Options
 from pipeline.batch.plan import segments_of
