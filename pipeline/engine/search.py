@@ -65,6 +65,8 @@ class Candidate:
     shift: int
     votes: int
     z: float
+    unseen_votes: int = 0
+    """Places that voting did not hand on, of whatever track, have no more votes than this."""
     features: Vector = field(default_factory=lambda: np.empty(0), compare=False)
     """What the odds are made of: [FEATURES]."""
     log_odds: float = float("-inf")
@@ -134,9 +136,10 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
 
 def _lead_log_odds(candidate: Candidate, others: Sequence[Candidate]) -> float:
     """What the votes alone say for a candidate."""
-    if len(others) < LEAD_CROWD or candidate.votes < LEAD_VOTES or candidate.z < LEAD_Z:
+    tracks = len(candidate.part.removed) - candidate.part.removed.sum()
+    if tracks <= LEAD_CROWD or candidate.votes < LEAD_VOTES or candidate.z < LEAD_Z:
         return float("-inf")
-    lead = candidate.votes / max(other.votes for other in others)
+    lead = candidate.votes / max([1, candidate.unseen_votes, *(other.votes for other in others)])
     return min(LEAD_WEIGHT * (lead - LEAD_FROM), LEAD_MOST)
 
 
@@ -165,6 +168,7 @@ def places(
     """The verified places of one shard, one a track."""
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
+    unseen_votes = int(voted.votes[-1]) if len(voted.votes) == most else 0
     number = shard.owners(voted.frame)
     alive = ~part.removed[number]
     frame, number, votes = voted.frame[alive], number[alive], voted.votes[alive]
@@ -179,6 +183,7 @@ def places(
             tempo=bend.tempo,
             shift=bend.shift,
             votes=int(votes[i]),
+            unseen_votes=unseen_votes,
             z=float(fit.z[i]),
         )
         for i in range(len(frame))
