@@ -47,7 +47,7 @@ def spans(exe: str, path: str, segments: Sequence[Segment], *, one_channel: bool
             _INPUT.format(number),
             ss=f"{segment.start_s:.6f}",
             t=f"{segment.length_s + SLACK_S:.6f}",
-            **_decoding(),
+            **_decoding(path),
         )
         pieces.append(_to_pcm(source, one_channel).filter("atrim", end_sample=samples_in(segment)))
     joined = pieces[0] if len(pieces) == 1 else ffmpeg.concat(*pieces, v=0, a=1)
@@ -59,7 +59,7 @@ def spans(exe: str, path: str, segments: Sequence[Segment], *, one_channel: bool
 def whole(exe: str, path: str, *, start_s: float = 0.0, one_channel: bool) -> list[bytes]:
     """Decode one file from `start_s` to its end to 8 kHz mono s16le on stdout."""
     seek = {"ss": f"{start_s:.6f}"} if start_s else {}
-    joined = _to_pcm(ffmpeg.input(_INPUT.format(0), **seek, **_decoding()), one_channel)
+    joined = _to_pcm(ffmpeg.input(_INPUT.format(0), **seek, **_decoding(path)), one_channel)
     return _compiled(
         exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=("-filter_complex_threads", "1")
     )
@@ -67,16 +67,22 @@ def whole(exe: str, path: str, *, start_s: float = 0.0, one_channel: bool) -> li
 
 def describe(exe: str, path: str) -> list[bytes]:
     """Make ffmpeg say on stderr what it thinks a file is; it ends with an error, for want of an output."""
-    source = ffmpeg.input(_INPUT.format(0), **_CONFINED)
+    source = ffmpeg.input(_INPUT.format(0), **opening(path))
     argv = ffmpeg.output(source, _OUTPUT).compile(cmd=[exe, "-nostdin", "-hide_banner"])
     return _named(argv[:-1], path)
 
 
 def count(exe: str, path: str) -> list[bytes]:
     """Demux the sound of one file to its end, reporting on stdout how far it got (`out_time_us=`)."""
-    source = ffmpeg.input(_INPUT.format(0), **_CONFINED, vn=None, sn=None, dn=None)
+    source = ffmpeg.input(_INPUT.format(0), **opening(path), vn=None, sn=None, dn=None)
     output = ffmpeg.output(source["a:0"], "pipe:2", format="null", codec="copy")
     return _compiled(exe, output, path, before=("-nostats", "-progress", "pipe:1"))
+
+
+def opening(path: str) -> dict[str, str]:
+    """The options any input is opened with: nothing but this one file, and no long search in a WAV."""
+    # Newer versions look through 500 kB of each WAV for DTS in disguise: 25 ms. It shows in the first frames.
+    return {**_CONFINED, "probesize": "65536"} if path.lower().endswith(".wav") else _CONFINED
 
 
 def encode(
@@ -102,10 +108,10 @@ def samples_in(segment: Segment) -> int:
     return round(segment.length_s * RATE_HZ)
 
 
-def _decoding() -> dict[str, str | int | None]:
+def _decoding(path: str) -> dict[str, str | int | None]:
     # One thread a file: files are decoded side by side, and ffmpeg's own threads cost more than they bring.
     # Pictures, subtitles and data are not even demuxed (cover art is a video stream).
-    return {**_CONFINED, "threads": 1, "vn": None, "sn": None, "dn": None}
+    return {**opening(path), "threads": 1, "vn": None, "sn": None, "dn": None}
 
 
 def _to_pcm(source: Any, one_channel: bool) -> Any:
