@@ -13,7 +13,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.audio import chatter, command
+from pipeline.audio import adts, chatter, command
 from pipeline.audio.decoder import START, MediaInfo, believable
 from pipeline.audio.silence import is_silent
 from pipeline.audio.tags import from_mapping
@@ -46,6 +46,8 @@ def trial() -> str:
 
 
 def inspect(path: str) -> MediaInfo:
+    if path.lower().endswith(adts.EXTENSION) and (counted := adts.counted(path)):
+        return counted
     with _opened(path) as container:
         entries: dict[str, str] = {}
         for stream in container.streams.audio[:1]:
@@ -131,7 +133,7 @@ def _frames(container: Any, stream: Any, flaws: list[str]) -> Iterator[Any]:
 
 
 def _span(container: Any, stream: Any, segment: Segment, flaws: list[str], *, one_channel: bool) -> Pcm:
-    wanted = command.samples_in(segment)
+    wanted = round(segment.length_s * RATE_HZ)
     # As `ffmpeg -ss` counts: from the container's first timestamp.
     origin_s = (container.start_time or 0) / _MICROSECONDS
     begin_s = segment.start_s + origin_s
