@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +18,7 @@ from pipeline.audio.pool import WorkerPool
 from pipeline.audio.sharing import Sharing
 from pipeline.audio.silence import is_silent
 from pipeline.audio.tags import inspect_file
+from pipeline.errors import MediaError
 from pipeline.model import RATE_HZ, Pcm, Segment
 
 SPANS_AT_ONCE = 6
@@ -27,7 +28,7 @@ _PROBE_LIMITS = Limits(wall_s=60.0, cpu_s=60)
 """The worst normal call takes 1.4 s of processor time."""
 
 _SHARED_LIMITS = Limits(wall_s=20.0, cpu_s=20)
-"""Of several files in one process: past these, each gets a process and the limits above of its own."""
+"""Of several segments in one process: past these, each gets a process and the limits above of its own."""
 
 CALLERS_A_PROCESS, MORE_CALLERS = 5, 8
 """Threads that keep it busy: enough for requests to come together, and on many cores no crowd."""
@@ -84,8 +85,8 @@ class FfmpegDecoder:
         if len(requests) == 1:
             return [self._alone(requests[0])]
         with ExitStack() as stack:
-            # In the file system and not a pipe for each, which would have to be emptied side by side.
-            files = [stack.enter_context(tempfile.TemporaryFile(buffering=0)) for _ in requests]
+            # In memory and not a pipe for each, which would have to be emptied side by side.
+            files = [stack.enter_context(open(os.memfd_create("pcm"), "rb", buffering=0)) for _ in requests]
             outputs = [file.fileno() for file in files]
             argv = command.shared_spans(self._ffmpeg.path, requests, outputs)
             run(argv, limits=_SHARED_LIMITS, pass_fds=outputs)
@@ -96,14 +97,24 @@ class FfmpegDecoder:
             return heard
 
     def _alone(self, request: command.Spans) -> list[Pcm]:
-        # The exit code says nothing: one broken frame sets it, and a file cut short does not.
-        pcm = _pcm(run(command.spans(self._ffmpeg.path, request), limits=_PROBE_LIMITS).stdout)
         if len(request.segments) == 1:
-            return [pcm]
-        # Joined, the pieces do not tell which of them came back short: ask for each alone.
-        return _split(pcm, request.lengths) or [
+            argv = command.spans(self._ffmpeg.path, request)
+            # The exit code says nothing: one broken frame sets it, and a file cut short does not.
+            pcm = _pcm(run(argv, limits=_PROBE_LIMITS).stdout)
+            # Where the sound changes form midway, ffmpeg begins to count anew.
+            return [pcm[: request.lengths[0]]]
+        # Joined, the pieces do not tell which of them came back short, nor which one made ffmpeg stop for good:
+        # ask for each alone.
+        return self._together(request) or [
             self._alone(replace(request, segments=(segment,)))[0] for segment in request.segments
         ]
+
+    def _together(self, request: command.Spans) -> list[Pcm] | None:
+        try:
+            ended = run(command.spans(self._ffmpeg.path, request), limits=_SHARED_LIMITS)
+        except MediaError:
+            return None
+        return _split(_pcm(ended.stdout), request.lengths)
 
     def _check_start(self, path: str) -> None:
         argv = command.spans(self._ffmpeg.path, command.Spans(path, (START,), one_channel=False))

@@ -5,6 +5,7 @@ Starting a system's ffmpeg costs more than a probe does: it links some 200 libra
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 
@@ -12,8 +13,9 @@ from pipeline.audio.command import Spans
 from pipeline.errors import MediaError
 from pipeline.model import Pcm
 
-FILES_AT_ONCE = 4
-"""Beyond that little is saved, and more is to be done again when one of the files is bad."""
+FILES_AT_ONCE = 4 if hasattr(os, "memfd_create") else 1
+"""Beyond that little is saved, and more is to be done again when one of the files is bad. Only Linux has files in
+memory, which take what comes of each."""
 
 INPUTS_AT_ONCE = 12
 """Each holds its file open and a decoder in memory."""

@@ -108,7 +108,9 @@ def test_files_decoded_together_sound_as_if_each_had_been_alone(
     cut.write_bytes(album["mp3"].read_bytes()[:200_000])
     text = tmp_path / "text.mp3"
     text.write_text("This is not music.\n" * 500)
-    paths = [str(path) for path in (*album.values(), patchwork, cut, text, tmp_path / "gone.mp3")] * 2
+    # The wheel's ffmpeg hangs on a patchwork of sounds until it is stopped: too long to wait for here.
+    patchworks = [] if "wheel" in decoder.name else [patchwork]
+    paths = [str(path) for path in (*album.values(), *patchworks, cut, text, tmp_path / "gone.mp3")] * 2
     segments = [Segment(20.0, 5.0), Segment(2.5, 5.0), Segment(7.9, 5.0)]
 
     def answer(path: str) -> list[bytes] | str:
@@ -120,7 +122,16 @@ def test_files_decoded_together_sound_as_if_each_had_been_alone(
     with ThreadPoolExecutor(10) as threads:
         together = dict(zip(paths, threads.map(answer, paths), strict=True))
     assert together == {path: answer(path) for path in paths}
-    assert sum(isinstance(found, str) for found in together.values()) == 2
+    unheard = sorted(Path(path).name for path, found in together.items() if isinstance(found, str))
+    assert unheard == ["gone.mp3", "text.mp3"]
+
+
+@pytest.mark.slow
+def test_segments_that_stop_each_other_are_decoded_one_by_one(decoder: Decoder, patchwork: Path) -> None:
+    segments = [Segment(20.0, 5.0), Segment(2.5, 5.0), Segment(7.9, 5.0)]
+    heard = [len(pcm) for pcm in decoder.spans(str(patchwork), segments)]
+    assert heard[1:] == [40_000, 40_000]
+    assert 20_000 < heard[0] <= 40_000
 
 
 def test_company_that_breaks_a_limit_is_heard_one_by_one(
