@@ -23,7 +23,7 @@ from itertools import islice
 
 from pipeline.audio import Decoder, cores
 from pipeline.batch.ask import Asker, Patience, Unanswered
-from pipeline.batch.budget import Budget
+from pipeline.batch.budget import budget_of
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
@@ -117,7 +117,7 @@ class _Run:
         self._asker = Asker(
             ledger.uploads,
             self._run_id,
-            budget=Budget(options.max_credits),
+            budget=budget_of(options, ledger, self._run_id),
             patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
             stop=stop,
             tally=tally,

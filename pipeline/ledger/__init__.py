@@ -10,6 +10,7 @@ from pipeline.ledger.records import (
     UploadState,
 )
 from pipeline.ledger.rows import FileEvidence
+from pipeline.ledger.spending import Spending
 from pipeline.ledger.uploads import Uploads
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "KnownAnswer",
     "Ledger",
     "RunInfo",
+    "Spending",
     "Upload",
     "UploadState",
     "Uploads",

@@ -3,6 +3,8 @@
     runs ─┬─< run_files >── files ─┬─< answers ─┬─< segments     what was asked, of whom, what came back
           │        └───────────────┘            └─< plays        what was heard, when
           └─< uploads >── files                                  every upload: intent, token, reply, charge
+                └─< prints ─< print_keys                         what the audio of an upload sounds like
+                └─< same_audio                                   other audio that its answer was taken for
 
 An answer is never changed: a file that gets another one gets another row, so an earlier run can be reported as it was.
 An upload row is written before the upload (`intended`), with its token before the wait (`sent`), with the reply before
@@ -24,7 +26,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raise it with every change of a table, and write in `migrations` how the version before becomes this one."""
 
 metadata = MetaData()
 
@@ -146,4 +149,36 @@ uploads = Table(
     Column("raw", JSON),
     Column("error", Text, nullable=False, default=""),
     Index("uploads_by_audio", "recognizer", "sha256"),
+    Index("uploads_by_run", "run_id"),
+    Index("uploads_by_time", "intended_at"),
+)
+
+prints = Table(
+    "prints",
+    metadata,
+    Column("upload_id", ForeignKey("uploads.upload_id"), primary_key=True),
+    Column("format", Text, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("peaks", LargeBinary, nullable=False),
+)
+
+print_keys = Table(
+    "print_keys",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("upload_id", ForeignKey("uploads.upload_id"), primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+same_audio = Table(
+    "same_audio",
+    metadata,
+    Column("recognizer", Text, primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("upload_id", ForeignKey("uploads.upload_id"), nullable=False),
+    Column("offset_s", Float, nullable=False),
+    Column("likeness", Float, nullable=False),
+    Column("noted_at", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
