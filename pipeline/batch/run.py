@@ -28,6 +28,7 @@ from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
+from pipeline.batch.reuse import Reuse
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
@@ -121,6 +122,7 @@ class _Run:
             patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
             stop=stop,
             tally=tally,
+            reuse=Reuse(ledger.prints, enabled=options.reuse),
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)

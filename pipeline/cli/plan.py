@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from pipeline.batch.budget import budget_of
+from pipeline.batch.options import Options
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.tally import Tally
 from pipeline.cli import INTERRUPTED, log, money, opening, options, roots
@@ -92,6 +93,8 @@ def plan(
         _show(terminal, planned, segments, cost)
         keyed = [service for service in services if settings.key_for(opening.address(settings, service.name))]
         money.announce(terminal, keyed, segments, cost, limit)
+        if services and segments:
+            terminal.note(f"less is sent where {_free_words(choices, ledger)}")
         if not services:
             terminal.note("no paid service is asked: a run costs nothing")
         elif not keyed:
@@ -99,6 +102,13 @@ def plan(
                 f"at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}"
                 f"{money.limit_words(limit)}; no key is set"
             )
+
+
+def _free_words(choices: Options, ledger: Ledger) -> str:
+    """What makes a run cheaper than its plan, which reads no audio."""
+    known = counted(ledger.uploads.answers(), "answer")
+    same = "the same recording, in any encoding," if choices.reuse else "the same audio, sample by sample,"
+    return f"{same} was paid for: the ledger holds {known}"
 
 
 def _show(terminal: Terminal, planned: list[PlannedFile], segments: int, cost: float) -> None:

@@ -1,6 +1,7 @@
 """What was done, answered and paid, in one SQLite file of the state folder."""
 
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.prints import Print, Prints
 from pipeline.ledger.records import (
     Answer,
     AskedSegment,
@@ -19,6 +20,8 @@ __all__ = [
     "FileEvidence",
     "KnownAnswer",
     "Ledger",
+    "Print",
+    "Prints",
     "RunInfo",
     "Spending",
     "Upload",

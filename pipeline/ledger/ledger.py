@@ -17,6 +17,7 @@ from pipeline.errors import LedgerBusy, StorageError, UsageError
 from pipeline.ledger import migrations, rows, schema
 from pipeline.ledger.clock import now
 from pipeline.ledger.coding import answer_values, play_values, segment_values
+from pipeline.ledger.prints import Prints
 from pipeline.ledger.records import Answer, KnownAnswer, RunInfo
 from pipeline.ledger.rows import FileEvidence
 from pipeline.ledger.spending import Spending
@@ -34,6 +35,7 @@ class Ledger:
         self._database = database
         self._lock = lock
         self.uploads = Uploads(database)
+        self.prints = Prints(database)
         self.spending = Spending(database)
 
     @classmethod

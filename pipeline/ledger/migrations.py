@@ -23,18 +23,18 @@ STEPS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
             "CREATE INDEX uploads_by_run ON uploads (run_id)",
             "CREATE INDEX uploads_by_time ON uploads (intended_at)",
             """CREATE TABLE prints (
-                upload_id INTEGER NOT NULL, format TEXT NOT NULL, frames INTEGER NOT NULL, peaks BLOB NOT NULL,
-                PRIMARY KEY (upload_id),
-                FOREIGN KEY(upload_id) REFERENCES uploads (upload_id))""",
+                print_id INTEGER NOT NULL, sha256 TEXT NOT NULL, format TEXT NOT NULL, frames INTEGER NOT NULL,
+                peaks BLOB NOT NULL,
+                PRIMARY KEY (print_id), UNIQUE (sha256))""",
             """CREATE TABLE print_keys (
-                "key" INTEGER NOT NULL, upload_id INTEGER NOT NULL, frame INTEGER NOT NULL,
-                PRIMARY KEY ("key", upload_id, frame),
-                FOREIGN KEY(upload_id) REFERENCES uploads (upload_id)) WITHOUT ROWID""",
+                "key" INTEGER NOT NULL, frame INTEGER NOT NULL, print_id INTEGER NOT NULL,
+                PRIMARY KEY ("key", frame, print_id),
+                FOREIGN KEY(print_id) REFERENCES prints (print_id)) WITHOUT ROWID""",
             """CREATE TABLE same_audio (
-                recognizer TEXT NOT NULL, sha256 TEXT NOT NULL, upload_id INTEGER NOT NULL,
-                offset_s FLOAT NOT NULL, likeness FLOAT NOT NULL, noted_at TEXT NOT NULL,
-                PRIMARY KEY (recognizer, sha256),
-                FOREIGN KEY(upload_id) REFERENCES uploads (upload_id)) WITHOUT ROWID""",
+                sha256 TEXT NOT NULL, as_sha256 TEXT NOT NULL, offset_s FLOAT NOT NULL, likeness FLOAT NOT NULL,
+                noted_at TEXT NOT NULL,
+                PRIMARY KEY (sha256),
+                FOREIGN KEY(as_sha256) REFERENCES prints (sha256)) WITHOUT ROWID""",
         ),
     ),
 }

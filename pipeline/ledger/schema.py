@@ -3,8 +3,9 @@
     runs ─┬─< run_files >── files ─┬─< answers ─┬─< segments     what was asked, of whom, what came back
           │        └───────────────┘            └─< plays        what was heard, when
           └─< uploads >── files                                  every upload: intent, token, reply, charge
-                └─< prints ─< print_keys                         what the audio of an upload sounds like
-                └─< same_audio                                   other audio that its answer was taken for
+
+    uploads.sha256 ─ prints ─┬─< print_keys                      what audio that was sent sounds like, and its index
+                             └─< same_audio                      other audio that sounds the same: it costs nothing
 
 An answer is never changed: a file that gets another one gets another row, so an earlier run can be reported as it was.
 An upload row is written before the upload (`intended`), with its token before the wait (`sent`), with the reply before
@@ -156,7 +157,8 @@ uploads = Table(
 prints = Table(
     "prints",
     metadata,
-    Column("upload_id", ForeignKey("uploads.upload_id"), primary_key=True),
+    Column("print_id", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
     Column("format", Text, nullable=False),
     Column("frames", Integer, nullable=False),
     Column("peaks", LargeBinary, nullable=False),
@@ -165,18 +167,18 @@ prints = Table(
 print_keys = Table(
     "print_keys",
     metadata,
+    # In this order, so that a key near a moment is found without reading where else it is.
     Column("key", Integer, primary_key=True),
-    Column("upload_id", ForeignKey("uploads.upload_id"), primary_key=True),
     Column("frame", Integer, primary_key=True),
+    Column("print_id", ForeignKey("prints.print_id"), primary_key=True),
     sqlite_with_rowid=False,
 )
 
 same_audio = Table(
     "same_audio",
     metadata,
-    Column("recognizer", Text, primary_key=True),
     Column("sha256", Text, primary_key=True),
-    Column("upload_id", ForeignKey("uploads.upload_id"), nullable=False),
+    Column("as_sha256", ForeignKey("prints.sha256"), nullable=False),
     Column("offset_s", Float, nullable=False),
     Column("likeness", Float, nullable=False),
     Column("noted_at", Text, nullable=False),

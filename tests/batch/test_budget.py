@@ -83,7 +83,7 @@ def test_the_cap_of_a_killed_run_goes_on_in_the_run_that_continues_it(ledger: Le
     third = begin(ledger, clock, 60)
     third.spend(15)
     with pytest.raises(
-        CapReached, match="limit of 60 credits is used up .60 spent, 45 of them before the run was broken off"
+        CapReached, match=r"limit of 60 credits is used up \(60 spent, 45 of them before the run"
     ):
         third.spend(1)
     third.ends()
@@ -114,7 +114,7 @@ def test_the_budget_of_a_month_ends_with_the_month(ledger: Ledger, clock: Clock)
     clock.moment = datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)
     run = begin(ledger, clock, per_month_s=30)
     run.spend(30)
-    with pytest.raises(CapReached, match="30 credits a month .* opens again on 2027-01-01 00:00 UTC"):
+    with pytest.raises(CapReached, match=r"30 credits a month .* opens again on 2027-01-01 00:00 UTC"):
         run.spend(1)
     clock.moment += timedelta(seconds=1)
     run.spend(30)

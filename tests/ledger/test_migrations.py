@@ -1,7 +1,6 @@
 """A ledger of every earlier format is brought to today's whole, or left as it was."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,10 +44,10 @@ def shape(path: Path) -> dict[str, object]:
 
 
 @pytest.fixture(params=sorted(migrations.STEPS))
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A state folder of each earlier format in turn."""
     restore(tmp_path / "old", request.param)
-    yield tmp_path / "old"
+    return tmp_path / "old"
 
 
 def test_there_is_a_frozen_ledger_of_every_earlier_format():

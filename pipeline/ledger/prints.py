@@ -1,0 +1,102 @@
+"""What the audio of every upload sounds like, so that the same recording in another encoding is known again.
+
+A print is written with the intent to send its audio, in one transaction, and is its own index: there is nothing beside
+the ledger that could be lost or fall behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Integer, and_, column, func, select, values
+from sqlalchemy.dialects.sqlite import insert
+
+from pipeline.database import Database
+from pipeline.ledger import schema
+from pipeline.ledger.clock import now
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """A fingerprint as the ledger keeps it. What `peaks` holds is the business of whoever made it."""
+
+    sha256: str
+    format: str
+    """Prints of different formats cannot be compared."""
+    frames: int
+    peaks: bytes
+    keys: Sequence[tuple[int, int]] = ()
+    """Landmarks by which it is found: key, and frame of the audio. Not given back by the ledger."""
+
+
+class Prints:
+    """The prints of one ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def near(self, sought: Print, *, within_frames: int, at_least: int, most: int) -> list[Print]:
+        """The prints that share most keys with `sought`, at frames no further apart than `within_frames`."""
+        if not sought.keys:
+            return []
+        stored, keys = schema.prints.c, schema.print_keys.c
+        wanted = (
+            values(column("key", Integer), column("frame", Integer), name="wanted")
+            .data(list(sought.keys))
+            .cte("wanted")
+        )
+        close = and_(
+            keys.key == wanted.c.key,
+            keys.frame.between(wanted.c.frame - within_frames, wanted.c.frame + within_frames),
+        )
+        best = (
+            select(keys.print_id, func.count().label("shared"))
+            .select_from(wanted.join(schema.print_keys, close))
+            .group_by(keys.print_id)
+            .having(func.count() >= at_least)
+            .order_by(func.count().desc(), keys.print_id)
+            .limit(most)
+            .subquery()
+        )
+        query = (
+            select(stored.sha256, stored.format, stored.frames, stored.peaks)
+            .join(best, best.c.print_id == stored.print_id)
+            .where(stored.format == sought.format)
+            .order_by(best.c.shared.desc(), stored.print_id)
+        )
+        with self._database.read() as connection:
+            return [Print(row.sha256, row.format, row.frames, row.peaks) for row in connection.execute(query)]
+
+    def same_as(self, sha256: str) -> str | None:
+        """The audio that this audio was found to sound the same as."""
+        same = schema.same_audio.c
+        with self._database.read() as connection:
+            return connection.execute(select(same.as_sha256).where(same.sha256 == sha256)).scalar()
+
+    def note_same(self, sha256: str, as_sha256: str, *, offset_s: float, likeness: float) -> None:
+        """Write down that this audio sounds the same as that of a print."""
+        found = {
+            "sha256": sha256,
+            "as_sha256": as_sha256,
+            "offset_s": offset_s,
+            "likeness": likeness,
+            "noted_at": now(),
+        }
+        with self._database.write() as connection:
+            connection.execute(insert(schema.same_audio).on_conflict_do_nothing(), found)
+
+
+def write(connection: Connection, print_: Print) -> None:
+    """Keep a print within the caller's transaction; a second one of the same audio changes nothing."""
+    print_id = connection.execute(
+        insert(schema.prints)
+        .values(sha256=print_.sha256, format=print_.format, frames=print_.frames, peaks=print_.peaks)
+        .on_conflict_do_nothing()
+        .returning(schema.prints.c.print_id)
+    ).scalar()
+    if print_id is not None and print_.keys:
+        connection.execute(
+            insert(schema.print_keys).on_conflict_do_nothing(),
+            [{"key": key, "frame": frame, "print_id": print_id} for key, frame in print_.keys],
+        )
