@@ -31,7 +31,7 @@ from pipeline.ledger import Print, Prints
 from pipeline.model import Probe
 
 ALIKE: Final = 0.75
-ALIKE_THROUGHOUT: Final = 0.55
+ALIKE_THROUGHOUT: Final = 0.65
 PEAKS_A_SECOND: Final = 20
 MOST_OFFSET: Final = 0.1
 """The rule's numbers, measured by bench/reuse.py."""
