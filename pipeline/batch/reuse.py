@@ -9,7 +9,11 @@ moments and pitches that stand out, some sixty a second):
 2.  Of A's peaks in the overlap ALIKE lie within one frame (32 ms) and one bin (a third of a semitone) of a peak of B,
     and of B's as many within reach of one of A.
 3.  In every two seconds of either as many as ALIKE_THROUGHOUT do: other words, a solo or a cut in the middle are heard.
-4.  Both hold PEAKS_A_SECOND: hum and near silence are like each other and say nothing.
+4.  Both hold PEAKS_A_SECOND: of near silence and bare synthetic tones nothing can be said.
+
+A loop that sounds the same for all of the segment is the same audio by this rule wherever it is played; no service
+could tell one playing from the other. A remaster that changes loudness and colour no more than a poor codec does
+passes too: it is the same recording.
 
 What was answered "not found" is reused by the same rule: the service did not know the recording. Whoever wants every
 encoding to be asked about says --no-reuse; equal samples are known by their hash in any case.
