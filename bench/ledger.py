@@ -28,7 +28,9 @@ import numpy as np
 
 from pipeline.batch.reuse import Reuse
 from pipeline.database import Database
+from pipeline.engine.shard import FORMAT
 from pipeline.ledger import Ledger, Print
+from pipeline.ledger.prints import write
 from pipeline.model import RATE_HZ, Probe, SourceFile
 
 AT_ONCE: Final = 200
@@ -112,8 +114,8 @@ def recalled(state: Path, files: int) -> int:
     random = np.random.default_rng(7)
     probes = [Probe(random.normal(0, 3000, 15 * RATE_HZ).astype(np.int16)) for _ in range(50)]
     with Ledger.open(state) as ledger:
-        reuse = Reuse(ledger.prints)
-        assert not any(reuse.twin(probe) for probe in probes)
+        reuse = Reuse(ledger.prints, ledger.uploads)
+        assert not any(reuse.alike("audiotag", probe) for probe in probes)
     return len(probes)
 
 
@@ -180,9 +182,6 @@ def generate(state: Path, files: int, prints: int) -> None:
 
 def sample(ledger_path: Path, prints: int) -> None:
     """Prints with keys drawn as music has them: some a hundred times as often as others."""
-    from pipeline.engine.shard import FORMAT
-    from pipeline.ledger.prints import write
-
     random = np.random.default_rng(3)
     peaks = zlib.compress(random.integers(0, 200, (2, 930)).astype("<u2").tobytes())
     database = Database(ledger_path)

@@ -19,9 +19,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.batch.budget import Budget, charged_seconds
-from pipeline.batch.reuse import Reuse
 from pipeline.batch.tally import Tally
 from pipeline.errors import (
     BadReply,
@@ -35,6 +35,9 @@ from pipeline.errors import (
 from pipeline.ledger import Upload, Uploads, UploadState
 from pipeline.model import Probe, Recognition, Recognizer, Status
 from pipeline.retry import Clock, Pace, poll, retrying
+
+if TYPE_CHECKING:
+    from pipeline.batch.reuse import Reuse
 
 MAX_PAYMENTS = 2
 """At most this often may one segment have cost money at one service."""
@@ -151,10 +154,7 @@ class Asker:
         uploads = self._uploads.of_audio(probe.sha256, recognizer.name)
         if self._reuse is None or any(upload.recognition is not None for upload in uploads):
             return uploads
-        twin = self._reuse.twin(probe)
-        alike = self._uploads.of_audio(twin, recognizer.name) if twin else []
-        # A file that the service cannot read says nothing about another encoding of it.
-        return uploads + [upload for upload in alike if upload.state is not UploadState.REFUSED]
+        return uploads + self._reuse.alike(recognizer.name, probe)
 
     def _buy(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
         cost_s = charged_seconds(probe.length_s)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -31,7 +31,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.ledger import Print, Prints
+from pipeline.engine.fingerprint import fingerprint
+from pipeline.engine.shard import FORMAT
+from pipeline.engine.spectrum import BINS, FRAME_S
+from pipeline.ledger import Print, Prints, Upload, Uploads, UploadState
 from pipeline.model import Probe
 
 ALIKE: Final = 0.75
@@ -76,8 +79,9 @@ class Reuse:
     With `enabled` off nothing is found, but what is sent is remembered all the same.
     """
 
-    def __init__(self, prints: Prints, *, enabled: bool = True) -> None:
+    def __init__(self, prints: Prints, uploads: Uploads, *, enabled: bool = True) -> None:
         self._prints = prints
+        self._uploads = uploads
         self._enabled = enabled
         self._open: dict[tuple[str, str], Print] = {}
         self._changed = threading.Condition()
@@ -102,28 +106,41 @@ class Reuse:
             known = next((held for (_, sha256), held in self._open.items() if sha256 == probe.sha256), None)
         return known or make_print(probe)
 
-    def twin(self, probe: Probe) -> str | None:
-        """The hash of audio sent before that is the same stretch of the same recording; None if there is none."""
+    def alike(self, recognizer: str, probe: Probe) -> list[Upload]:
+        """The uploads to this service of audio that is the same stretch of the same recording, most alike first."""
         if not self._enabled:
-            return None
-        if noted := self._prints.same_as(probe.sha256):
+            return []
+        noted = self._uploads_of(recognizer, self._prints.same_as(probe.sha256))
+        if any(upload.recognition is not None for upload in noted):
             return noted
+        twins = self._twins(probe)
+        uploads = self._uploads_of(recognizer, twins)
+        answered = next((upload.sha256 for upload in uploads if upload.recognition is not None), None)
+        if answered is not None:
+            found = twins[answered]
+            self._prints.note_same(
+                probe.sha256, answered, offset_s=round(found.offset_s, 3), likeness=round(found.share, 3)
+            )
+        return uploads
+
+    def _uploads_of(self, recognizer: str, audio: Iterable[str]) -> list[Upload]:
+        return [
+            upload
+            for sha256 in audio
+            for upload in self._uploads.of_audio(sha256, recognizer)
+            # What the service cannot read says nothing about another encoding of it.
+            if upload.state is not UploadState.REFUSED
+        ]
+
+    def _twins(self, probe: Probe) -> dict[str, Likeness]:
+        """By its hash, audio with a print that is the same stretch of the same recording, most alike first."""
         mine = self.print_of(probe)
-        best: tuple[float, str, Likeness] | None = None
-        for other in self._prints.near(
+        near = self._prints.near(
             mine, within_frames=_reach(mine.frames), at_least=_SHARED_KEYS, most=_CANDIDATES
-        ):
-            if other.sha256 == mine.sha256:
-                continue
-            found = likeness(mine, other)
-            if found is not None and found.same and (best is None or found.share > best[0]):
-                best = (found.share, other.sha256, found)
-        if best is None:
-            return None
-        self._prints.note_same(
-            mine.sha256, best[1], offset_s=round(best[2].offset_s, 3), likeness=round(best[2].share, 3)
         )
-        return best[1]
+        compared = [(other.sha256, likeness(mine, other)) for other in near if other.sha256 != mine.sha256]
+        same = [(sha256, found) for sha256, found in compared if found is not None and found.same]
+        return dict(sorted(same, key=lambda pair: -pair[1].share))
 
     def _is_open(self, recognizer: str, mine: Print) -> bool:
         return any(_same(mine, other) for (name, _), other in self._open.items() if name == recognizer)
@@ -131,9 +148,6 @@ class Reuse:
 
 def make_print(probe: Probe) -> Print:
     """The print of a probe: some 2 kB."""
-    from pipeline.engine.fingerprint import fingerprint  # noqa: PLC0415 -- half a second, only for who pays
-    from pipeline.engine.shard import FORMAT  # noqa: PLC0415 -- as above
-
     made = fingerprint([probe.pcm])
     peaks = np.stack([made.peak_frame.astype("<u2"), made.peak_bin.astype("<u2")])
     kept = made.keys.astype(np.uint64) * _SPREAD >> np.uint64(32)
@@ -144,8 +158,6 @@ def make_print(probe: Probe) -> Print:
 
 def likeness(first: Print, second: Print) -> Likeness | None:
     """How alike two prints are; None where either holds too little, or one is over a tenth longer."""
-    from pipeline.engine.spectrum import FRAME_S  # noqa: PLC0415 -- as above
-
     longer, shorter = max(first.frames, second.frames), min(first.frames, second.frames)
     reach = _reach(longer)
     if longer - shorter > reach:
@@ -175,8 +187,6 @@ def _peaks(print_: Print) -> _Peaks:
 
 def _neighbourhood(peaks: _Peaks, frames: int, before: int) -> npt.NDArray[np.bool_]:
     """Where a peak would lie on or next to one of these; both axes shifted by one, frames by `before` more."""
-    from pipeline.engine.spectrum import BINS  # noqa: PLC0415 -- as above
-
     near = np.zeros((frames + 2, BINS + 2), np.bool_)
     for frame in range(3):
         for bin_ in range(3):

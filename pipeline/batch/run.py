@@ -28,7 +28,6 @@ from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
-from pipeline.batch.reuse import Reuse
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
@@ -107,6 +106,8 @@ class _Run:
         stop: threading.Event,
         troubles: list[tuple[str, str]],
     ) -> None:
+        from pipeline.batch.reuse import Reuse  # noqa: PLC0415 -- half a second, only for who runs
+
         self._ledger = ledger
         self._recognizers = recognizers
         self._decoder = decoder
@@ -122,7 +123,7 @@ class _Run:
             patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
             stop=stop,
             tally=tally,
-            reuse=Reuse(ledger.prints, enabled=options.reuse),
+            reuse=Reuse(ledger.prints, ledger.uploads, enabled=options.reuse),
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)

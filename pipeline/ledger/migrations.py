@@ -33,7 +33,7 @@ STEPS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
             """CREATE TABLE same_audio (
                 sha256 TEXT NOT NULL, as_sha256 TEXT NOT NULL, offset_s FLOAT NOT NULL, likeness FLOAT NOT NULL,
                 noted_at TEXT NOT NULL,
-                PRIMARY KEY (sha256),
+                PRIMARY KEY (sha256, as_sha256),
                 FOREIGN KEY(as_sha256) REFERENCES prints (sha256)) WITHOUT ROWID""",
         ),
     ),

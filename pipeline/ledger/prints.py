@@ -72,14 +72,14 @@ class Prints:
         with self._database.read() as connection:
             return [Print(*row) for row in connection.execute(_NEAR, parameters)]
 
-    def same_as(self, sha256: str) -> str | None:
-        """The audio that this audio was found to sound the same as."""
+    def same_as(self, sha256: str) -> list[str]:
+        """The audio that this audio was found to sound the same as, by hash."""
         same = schema.same_audio.c
         with self._database.read() as connection:
-            return connection.execute(select(same.as_sha256).where(same.sha256 == sha256)).scalar()
+            return list(connection.execute(select(same.as_sha256).where(same.sha256 == sha256)).scalars())
 
     def note_same(self, sha256: str, as_sha256: str, *, offset_s: float, likeness: float) -> None:
-        """Write down that this audio sounds the same as that of a print."""
+        """Write down that this audio sounds the same as that of a print, and got its answer."""
         found = {
             "sha256": sha256,
             "as_sha256": as_sha256,

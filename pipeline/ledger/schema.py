@@ -178,7 +178,7 @@ same_audio = Table(
     "same_audio",
     metadata,
     Column("sha256", Text, primary_key=True),
-    Column("as_sha256", ForeignKey("prints.sha256"), nullable=False),
+    Column("as_sha256", ForeignKey("prints.sha256"), primary_key=True),
     Column("offset_s", Float, nullable=False),
     Column("likeness", Float, nullable=False),
     Column("noted_at", Text, nullable=False),

@@ -16,7 +16,7 @@ from pipeline.batch.ask import Asker, Patience, Unanswered
 from pipeline.batch.budget import Budget
 from pipeline.batch.reuse import Reuse, likeness, make_print
 from pipeline.batch.tally import Tally
-from pipeline.errors import SegmentRefused, UploadInDoubt
+from pipeline.errors import KeyRefused, SegmentRefused, UploadInDoubt
 from pipeline.ledger import Ledger, UploadState
 from pipeline.model import RATE_HZ, Pcm, Probe, Recognition, SourceFile, Status
 from tests.batch.test_ask import FOUND, InstantClock, Service
@@ -57,7 +57,7 @@ def asker(ledger: Ledger) -> Callable[..., Asker]:
             patience=Patience(clock, clock),
             stop=threading.Event(),
             tally=tally or Tally(),
-            reuse=Reuse(ledger.prints, enabled=enabled),
+            reuse=Reuse(ledger.prints, ledger.uploads, enabled=enabled),
         )
 
     return make
@@ -101,9 +101,7 @@ def test_other_music_is_other_audio():
 
 def test_two_recordings_of_a_humming_room_are_not_one():
     hum = 800 * np.sin(np.arange(LENGTH) * 2 * np.pi * 100 / RATE_HZ)
-    rooms = [
-        (hum + np.random.default_rng(seed).normal(0, 100, LENGTH)).astype(np.int16) for seed in range(2)
-    ]
+    rooms = [(hum + np.random.default_rng(seed).normal(0, 100, LENGTH)).astype(np.int16) for seed in range(2)]
     assert not alike(*rooms)
 
 
@@ -152,7 +150,7 @@ def test_another_encoding_is_bought_once_and_counted(ledger: Ledger, asker: Call
     counts = tally.now()
     assert (counts.segments_sent, counts.segments_reused, counts.segments_alike) == (1, 3, 3)
     # From now on it is known by its hash.
-    assert ledger.prints.same_as(Probe(coded(music(1), 2)).sha256) == Probe(music(1)).sha256
+    assert ledger.prints.same_as(Probe(coded(music(1), 2)).sha256) == [Probe(music(1)).sha256]
 
 
 def test_not_found_is_taken_over_too(asker: Callable[..., Asker]):
@@ -226,7 +224,22 @@ def test_encodings_asked_at_the_same_moment_are_bought_once(asker: Callable[...,
     assert service.uploads == 1
 
 
+def test_the_encoding_that_got_an_answer_is_found_beside_those_that_got_none(
+    ledger: Ledger, asker: Callable[..., Asker]
+):
+    service = Service(KeyRefused("expired"))
+    with pytest.raises(KeyRefused):
+        asker().ask(service, Probe(music(1)), 1)
+    asker().ask(service, Probe(coded(music(1), 1)), 1)
+    # More like the first, which was never sent, than like the second.
+    asker().ask(service, Probe(coded(music(1), 2, noise=10.0)), 1)
+    assert service.uploads == 2
+
+
 def test_prints_of_another_engine_are_not_compared(ledger: Ledger):
-    first = Probe(music(1))
+    first, reuse = Probe(music(1)), Reuse(ledger.prints, ledger.uploads)
     ledger.uploads.intend(1, 1, "audiotag", first, replace(make_print(first), format="peaks 0"))
-    assert Reuse(ledger.prints).twin(Probe(coded(music(1)))) is None
+    assert reuse.alike("audiotag", Probe(coded(music(1)))) == []
+    other = Probe(music(2))
+    ledger.uploads.intend(1, 1, "audiotag", other, make_print(other))
+    assert [upload.sha256 for upload in reuse.alike("audiotag", Probe(coded(music(2))))] == [other.sha256]
