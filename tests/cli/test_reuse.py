@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ from scipy.signal import resample_poly
 from pipeline.audio import encode
 from pipeline.wire.audiotag import Candidate, Row
 from tests.cli.conftest import melody
-from tests.conftest import Earmark
+from tests.conftest import ROOT, Earmark
 from tests.services.audiotag import KEY, AudioTagService
+from tests.services.uploads import Form
 
 RATE_OF_FILES_HZ = 22_050
 FOUND = (Candidate((Row("Hello Mr. Monkey", "Arabesque", "Grand Collection", 2001),), 321.0, (0.0, 15.0)),)
@@ -137,6 +141,38 @@ def test_a_plan_says_at_most_and_what_will_cost_less(
     assert "the same recording, in any encoding, was paid for: the ledger holds 1 answer" in planned.stderr
     strict = earmark("plan", "--state", state, "--no-reuse", songs)
     assert "the same audio, sample by sample, was paid for" in strict.stderr
+
+
+def test_the_cap_of_a_run_that_was_killed_holds_in_the_one_that_continues_it(
+    earmark: Earmark, service: AudioTagService, songs: Path, written: Path, state: Path, monkeypatch
+):
+    shutil.copytree(written / "more", songs, dirs_exist_ok=True)
+    polled, answer = threading.Event(), service.reply
+
+    def reply(form: Form) -> dict[str, Any]:
+        if form.fields.get("action") == "get_result":
+            polled.set()
+        return answer(form)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(service, "reply", reply)
+        slow.setattr(service, "latency_s", 100.0)
+        command = [sys.executable, "-m", "pipeline", "identify", "--state", state, "--jobs", "1", songs]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        running = subprocess.Popen([*command, "--max-credits", "30"], env=environment)
+        assert polled.wait(60)
+        running.kill()
+        running.wait(20)
+    assert service.charged_s() == 15
+
+    done = earmark("identify", "--state", state, "--max-credits", "30", songs)
+    assert done.returncode == 6, done.stderr
+    assert "for the limit of 30 credits leaves 15;" in done.stderr
+    assert "used up (30 spent, 15 of them before the run was broken off)" in done.stderr
+    assert service.charged_s() == 30
+    assert earmark("identify", "--state", state, "--max-credits", "30", songs).returncode == 0
+    assert service.charged_s() == 45
+    assert service.paid_twice() == []
 
 
 def test_the_budget_of_a_day_is_told_before_the_run_and_ends_it_with_6(
