@@ -35,9 +35,9 @@ from pipeline.model import RATE_HZ, Probe, SourceFile
 
 AT_ONCE: Final = 200
 """As the batch does."""
-KEYS: Final = 106
+KEYS: Final = 53
 """Of a print of 15 s."""
-KEY_SPACE: Final = 884_736 // 16
+KEY_SPACE: Final = 884_736 // 32
 ROOT: Final = Path(__file__).parent.parent
 
 
@@ -188,7 +188,7 @@ def sample(ledger_path: Path, prints: int) -> None:
     for first in range(0, prints, 1000):
         with database.write() as connection:
             for n in range(first, min(first + 1000, prints)):
-                keys = (KEY_SPACE * random.random(KEYS) ** 3).astype(int) * 16
+                keys = (KEY_SPACE * random.random(KEYS) ** 3).astype(int) * 32
                 frames = random.integers(0, 460, KEYS)
                 pairs = list(zip(keys.tolist(), frames.tolist(), strict=True))
                 write(connection, Print(f"{n:064x}", f"peaks {FORMAT}", 461, peaks, pairs))

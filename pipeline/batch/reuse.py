@@ -47,14 +47,14 @@ _STRETCH_S: Final = 2.0
 _STRETCH_PEAKS: Final = 20
 """A stretch of the audio with fewer peaks is too quiet to be held to ALIKE_THROUGHOUT."""
 
-_KEYS_KEPT: Final = 16
-"""One landmark in so many goes into the index: seven a second, of which a codec leaves one in four at worst."""
+_KEYS_KEPT: Final = 32
+"""One landmark in so many goes into the index: three or four a second, of which a poor codec leaves one in four."""
 _SHARED_KEYS: Final = 3
 _CANDIDATES: Final = 5
 """Prints compared in full: the ones that share most keys, at least so many. Accident shares one or two."""
 
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 over the golden ratio: multiplying by it scatters the keys, so that any one in sixteen is a fair sample."""
+"""2^64 over the golden ratio: multiplying by it scatters the keys, so that any one in so many is a fair sample."""
 
 
 @dataclass(frozen=True, slots=True)
