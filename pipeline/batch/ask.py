@@ -17,8 +17,9 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.batch.budget import Budget, charged_seconds
 from pipeline.batch.tally import Tally
@@ -34,6 +35,9 @@ from pipeline.errors import (
 from pipeline.ledger import Upload, Uploads, UploadState
 from pipeline.model import Probe, Recognition, Recognizer, Status
 from pipeline.retry import Clock, Pace, poll, retrying
+
+if TYPE_CHECKING:
+    from pipeline.batch.reuse import Reuse
 
 MAX_PAYMENTS = 2
 """At most this often may one segment have cost money at one service."""
@@ -71,7 +75,9 @@ class Asker:
         patience: Patience,
         stop: threading.Event,
         tally: Tally,
+        reuse: Reuse | None = None,
     ) -> None:
+        self._reuse = reuse
         self._uploads = uploads
         self._run_id = run_id
         self._budget = budget
@@ -90,7 +96,8 @@ class Asker:
         if not recognizer.paid:
             return recognizer.identify(probe)
         # Two copies of the same audio in one run: the second waits, and takes the answer of the first.
-        with self._turns.of(f"{recognizer.name} {probe.sha256}"):
+        alike = self._reuse.turn(recognizer.name, probe) if self._reuse else nullcontext()
+        with self._turns.of(f"{recognizer.name} {probe.sha256}"), alike:
             return self._known(recognizer, probe) or self._buy(recognizer, probe, file_id)
 
     def collect(self, recognizer: Recognizer, upload: Upload) -> Recognition:
@@ -121,10 +128,10 @@ class Asker:
         return recognition
 
     def _known(self, recognizer: Recognizer, probe: Probe) -> Recognition | None:
-        uploads = self._uploads.of_audio(probe.sha256, recognizer.name)
+        uploads = self._of_sound(recognizer, probe)
         for upload in uploads:
             if upload.recognition is not None:
-                self._tally.reused()
+                self._tally.reused(alike=upload.sha256 != probe.sha256)
                 return upload.recognition
             if upload.state is UploadState.REFUSED:
                 raise Unanswered(upload.error)
@@ -142,6 +149,13 @@ class Asker:
             )
         return None
 
+    def _of_sound(self, recognizer: Recognizer, probe: Probe) -> list[Upload]:
+        """All uploads of this audio, then those of the same recording and stretch in another encoding."""
+        uploads = self._uploads.of_audio(probe.sha256, recognizer.name)
+        if self._reuse is None or any(upload.recognition is not None for upload in uploads):
+            return uploads
+        return uploads + self._reuse.alike(recognizer.name, probe)
+
     def _buy(self, recognizer: Recognizer, probe: Probe, file_id: int) -> Recognition:
         cost_s = charged_seconds(probe.length_s)
         self._budget.take(cost_s)
@@ -151,7 +165,13 @@ class Asker:
             nonlocal upload_id
             if self._stop.is_set():
                 raise Stopped
-            upload_id = self._uploads.intend(self._run_id, file_id, recognizer.name, probe)
+            upload_id = self._uploads.intend(
+                self._run_id,
+                file_id,
+                recognizer.name,
+                probe,
+                self._reuse.print_of(probe) if self._reuse else None,
+            )
             try:
                 return recognizer.identify(probe)
             except (ServiceBusy, ServiceUnreachable) as error:

@@ -23,7 +23,7 @@ from itertools import islice
 
 from pipeline.audio import Decoder
 from pipeline.batch.ask import Asker, Patience, Unanswered
-from pipeline.batch.budget import Budget
+from pipeline.batch.budget import budget_of
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
@@ -106,6 +106,8 @@ class _Run:
         stop: threading.Event,
         troubles: list[tuple[str, str]],
     ) -> None:
+        from pipeline.batch.reuse import Reuse  # noqa: PLC0415 -- half a second, only for who runs
+
         self._ledger = ledger
         self._recognizers = recognizers
         self._decoder = decoder
@@ -117,10 +119,11 @@ class _Run:
         self._asker = Asker(
             ledger.uploads,
             self._run_id,
-            budget=Budget(options.max_credits),
+            budget=budget_of(options, ledger, self._run_id),
             patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
             stop=stop,
             tally=tally,
+            reuse=Reuse(ledger.prints, ledger.uploads, enabled=options.reuse),
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)

@@ -124,6 +124,10 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
         status = asked.status.replace("_", " ") if asked.status else "no answer"
         span = f"{_clock(asked.segment.start_s)}-{_clock(asked.segment.end_s)}"
         said = candidates or Text(printable(asked.error))
+        if asked.paid_with:
+            said = Text("\n" if said else "").join(
+                [said, Text(f"paid for with {printable(asked.paid_with)}", style="dim")]
+            )
         table.add_row(span, Text(printable(asked.recognizer)), status, said)
     return table
 

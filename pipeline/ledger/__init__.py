@@ -1,6 +1,7 @@
 """What was done, answered and paid, in one SQLite file of the state folder."""
 
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.prints import Print, Prints
 from pipeline.ledger.records import (
     Answer,
     AskedSegment,
@@ -10,6 +11,7 @@ from pipeline.ledger.records import (
     UploadState,
 )
 from pipeline.ledger.rows import FileEvidence
+from pipeline.ledger.spending import Spending
 from pipeline.ledger.uploads import Uploads
 
 __all__ = [
@@ -18,7 +20,10 @@ __all__ = [
     "FileEvidence",
     "KnownAnswer",
     "Ledger",
+    "Print",
+    "Prints",
     "RunInfo",
+    "Spending",
     "Upload",
     "UploadState",
     "Uploads",

@@ -54,6 +54,8 @@ class AskedSegment:
     """None: no answer, `error` says why."""
     matches: tuple[Match, ...] = ()
     error: str = ""
+    paid_with: str = ""
+    """The file whose upload this answer was paid with, where it is another one's; filled when evidence is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from pipeline.database import Database
-from pipeline.ledger import schema
+from pipeline.ledger import prints, schema
 from pipeline.ledger.clock import now
 from pipeline.ledger.coding import coded_matches, decoded_matches
+from pipeline.ledger.prints import Print
 from pipeline.ledger.records import Upload, UploadState
 from pipeline.model import Probe, Recognition, Status
 
@@ -41,6 +42,13 @@ class Uploads:
         with self._database.read() as connection:
             return [_upload(row) for row in connection.execute(query.order_by(table.c.upload_id))]
 
+    def answers(self) -> int:
+        """How many answers the ledger holds that were paid for."""
+        table = schema.uploads
+        query = select(func.count()).where(table.c.state == UploadState.ANSWERED.value)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def doubt_interrupted(self) -> None:
         """Mark what an earlier run was sending when it was killed: nobody knows whether it was charged."""
         table = schema.uploads
@@ -55,8 +63,10 @@ class Uploads:
                 )
             )
 
-    def intend(self, run_id: int, file_id: int, recognizer: str, probe: Probe) -> int:
-        """Write down that this audio is about to be sent; the id of the new upload."""
+    def intend(
+        self, run_id: int, file_id: int, recognizer: str, probe: Probe, print_: Print | None = None
+    ) -> int:
+        """Write down that this audio is about to be sent, and what it sounds like; the id of the new upload."""
         with self._database.write() as connection:
             upload_id = connection.execute(
                 insert(schema.uploads)
@@ -71,6 +81,8 @@ class Uploads:
                 )
                 .returning(schema.uploads.c.upload_id)
             ).scalar_one()
+            if print_ is not None:
+                prints.write(connection, print_)
             return int(upload_id)
 
     def sent(self, upload_id: int, token: str, charged_s: float) -> None:
