@@ -1,4 +1,4 @@
-"""The command, a folder of music, a scripted service, and the books of both: for tests that break something on purpose."""
+"""The command, some music, a scripted service, and the books of both: for tests that break something on purpose."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ class Scene:
     def report(self) -> Path:
         return self.folder / "reports" / "r.jsonl"
 
-    def start(self, *more: str | Path, environment: Mapping[str, str] | None = None, **how: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *more: str | Path, environment: Mapping[str, str] | None = None, **how: Any
+    ) -> subprocess.Popen[str]:
         """`earmark identify` of the music, with what else is given."""
         arguments = ["identify", "--recognizer=audiotag", f"--state={self.state}", f"--out={self.report}"]
         return self.command(*arguments, *more, self.music, environment=environment, **how)
@@ -174,7 +176,9 @@ def ended(running: subprocess.Popen[str], *, timeout_s: float = 120.0) -> Done:
 
 def alike(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What of a report's rows must be the same however often a run was broken."""
-    return {name: {column: row[column] for column in row if column not in UNLIKE} for name, row in rows.items()}
+    return {
+        name: {column: row[column] for column in row if column not in UNLIKE} for name, row in rows.items()
+    }
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[str, int, int]]:

@@ -80,7 +80,9 @@ def _install_files(fault: Fault) -> None:
             fault.check("write")
             return super().write(data)
 
-    def open_file(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
+    def open_file(
+        file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None
+    ):
         if isinstance(file, int) or not set(mode) & set("wax+"):
             return _open_file(file, mode, buffering, encoding, errors, newline, closefd, opener)
         fault.check("open", os.fspath(file))

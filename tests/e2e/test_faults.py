@@ -1,0 +1,88 @@
+"""Fail the n-th call of each kind: no traceback, one clear line, and a plain run afterwards does the rest, paying once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.e2e.scene import PLUGIN, Done, Scene, alike, fingerprint, sing
+from tests.music import named
+from tests.services.audiotag import AudioTagService
+
+KINDS = {
+    "write": "ENOSPC",
+    "fsync": "EIO",
+    "rename": "EIO",
+    "open": "ENOSPC",
+    "connect": "ECONNREFUSED",
+    "send": "EPIPE",
+    "receive": "ECONNRESET",
+    "commit": "ENOSPC",
+}
+"""What is made to fail, and how."""
+
+SOME = 4
+"""Of each kind, so many places are tried by `make test`; the slow tests try them all."""
+
+
+class Disturbed:
+    """A scene for each fault, all over the same music."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.music = folder / "music"
+        self._titles = sing(self.music, 2)
+        self._before = fingerprint(self.music)
+        self._expected: dict[str, dict[str, Any]] = {}
+
+    def undisturbed(self) -> dict[str, dict[str, Any]]:
+        """The report of a run that nothing disturbs."""
+        if not self._expected:
+            with self._service() as service:
+                self._expected = alike(self._scene("undisturbed", service).finish())
+        return self._expected
+
+    def survives(self, kind: str, number: str, code: str) -> Done | None:
+        """Fail one call, then go on; how the disturbed run ended, None when it made no such call."""
+        name = f"{kind} {number} {code}"
+        with self._service() as service:
+            scene = self._scene(name, service)
+            mark = scene.folder / "mark"
+            fault = {
+                "FAULT": f"{kind}:{number}:{code}",
+                "FAULT_MARK": str(mark),
+                "PYTHONPATH": f"{PLUGIN}:{ROOT}",
+            }
+            done = scene.run("--jobs=2", environment=fault)
+            if not mark.exists():
+                assert done.code == 0, done.stderr
+                return None
+            assert done.code in (0, 2, 3, 4, 5), f"{name}: {done.stderr}"
+            assert len(done.errors()) == (done.code in (2, 4, 5)), f"{name}: {done.stderr}"
+            assert alike(scene.finish()) == self.undisturbed(), name
+            assert fingerprint(self.music) == self._before
+            return done
+
+    def _scene(self, name: str, service: AudioTagService) -> Scene:
+        return Scene(self._folder / name, self.music, self._titles, service)
+
+    def _service(self) -> AudioTagService:
+        return AudioTagService(named)
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    return Disturbed(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.mark.parametrize(("kind", "code"), KINDS.items())
+def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, code: str) -> None:
+    disturbed.undisturbed()
+    for number in range(1, 200):
+        if disturbed.survives(kind, str(number), code) is None:
+            assert number > 1, f"the command makes no call of the kind {kind}"
+            return
+    pytest.fail(f"200 calls of the kind {kind}")
