@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,13 +90,15 @@ class Scene:
         return self.command(*arguments, *more, self.music, environment=environment, **how)
 
     def command(
-        self, *arguments: str | Path, environment: Mapping[str, str] | None = None, **how: Any
+        self,
+        *arguments: str | Path,
+        environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+        **how: Any,
     ) -> subprocess.Popen[str]:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            [*before, sys.executable, "-m", "pipeline", *arguments],
             text=True,
             errors="replace",
             cwd=self.home,
@@ -110,7 +112,7 @@ class Scene:
                 **self.environment,
                 **(environment or {}),
             },
-            **how,
+            **(streams | how),
         )
 
     def run(self, *more: str | Path, environment: Mapping[str, str] | None = None, **how: Any) -> Done:
@@ -128,7 +130,7 @@ class Scene:
         return rows
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        lines = self.report.read_text(encoding="utf-8").splitlines()
+        lines = self.report.read_text(encoding="utf-8").replace(self.service.url, "the service").splitlines()
         return {row["path"]: row for row in map(json.loads, lines)}
 
     def uploads(self) -> list[tuple[str, str]]:

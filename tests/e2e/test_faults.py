@@ -1,4 +1,4 @@
-"""Fail the n-th call of each kind: no traceback, one clear line, and a plain run afterwards does the rest, paying once."""
+"""Fail the n-th call of a kind: no traceback, one clear line, and a plain run afterwards does the rest, paying once."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import io
 import os
 import socket
 import sqlite3
+import stat
 import threading
 import time
 
@@ -68,10 +69,20 @@ def install(fault: Fault) -> None:
     os.fsync = failing(os.fsync, "fsync")
     os.replace = failing(os.replace, "rename", 1)
     os.rename = failing(os.rename, "rename", 1)
-    os.write = failing(os.write, "write")
+    os.write = _failing_write(fault)
     _install_files(fault)
     _install_sockets(fault)
     _install_sqlite(fault)
+
+
+def _failing_write(fault: Fault):
+    def write(descriptor, data):
+        # Pipes to child processes do not fill up as disks do.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fault.check("write")
+        return _os["write"](descriptor, data)
+
+    return write
 
 
 def _install_files(fault: Fault) -> None:
