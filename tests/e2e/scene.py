@@ -194,3 +194,23 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int, int]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def with_file_limit(size_bytes: int) -> list[str]:
+    """A program before the command: no file may grow beyond this (`ulimit -f`), however empty the disk is."""
+    limit = (
+        f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size_bytes}, {size_bytes}))"
+    )
+    return [sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])"]
+
+
+def without_root_powers() -> list[str]:
+    """A program before the command: not even as root may it write where permissions forbid it."""
+    drop = (
+        "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE"
+    )
+    return (
+        [sys.executable, "-c", f"{drop}\nos.execv(sys.argv[1], sys.argv[1:])"]
+        if sys.platform == "linux"
+        else []
+    )

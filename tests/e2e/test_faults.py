@@ -24,9 +24,6 @@ KINDS = {
 }
 """What is made to fail, and how."""
 
-SOME = 4
-"""Of each kind, so many places are tried by `make test`; the slow tests try them all."""
-
 
 class Disturbed:
     """A scene for each fault, all over the same music."""
@@ -78,11 +75,25 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     return Disturbed(tmp_path_factory.mktemp("faults"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "code"), KINDS.items())
 def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, code: str) -> None:
-    disturbed.undisturbed()
     for number in range(1, 200):
         if disturbed.survives(kind, str(number), code) is None:
             assert number > 1, f"the command makes no call of the kind {kind}"
             return
     pytest.fail(f"200 calls of the kind {kind}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("fsync", 3), ("rename", 2), ("write", 2), ("receive", 7), ("send", 6), ("commit", 8)],
+)
+def test_a_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, number: int) -> None:
+    assert disturbed.survives(kind, str(number), KINDS[kind]) is not None, "no such call was made"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(1, 16, 2))
+def test_a_disk_that_stays_full_from_some_commit_on_costs_no_money(disturbed: Disturbed, number: int) -> None:
+    disturbed.survives("commit", f"{number}+", "ENOSPC")

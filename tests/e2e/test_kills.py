@@ -45,7 +45,13 @@ def test_the_token_is_on_disk_soon_after_the_reply(stage: Scene) -> None:
     assert len(stage.service.charges) == 3
 
 
-@pytest.mark.parametrize("moment", [Moment.BEFORE, Moment.CHARGED, Moment.REPLIED])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Moment.REPLIED,
+        *(pytest.param(moment, marks=pytest.mark.slow) for moment in (Moment.BEFORE, Moment.CHARGED)),
+    ],
+)
 def test_killed_while_it_asks_for_an_answer_pays_nothing_twice(stage: Scene, moment: Moment) -> None:
     killed(stage, Trap("get_result", 1, moment), "--jobs=1")
     assert len(stage.service.charges) == 1
@@ -55,7 +61,7 @@ def test_killed_while_it_asks_for_an_answer_pays_nothing_twice(stage: Scene, mom
 
 
 def test_some_random_kills_lose_nothing_and_touch_no_music(tmp_path: Path) -> None:
-    account = series(tmp_path, 6, seed=3)
+    account = series(tmp_path, 5, seed=3)
     assert account.failures == ()
     assert account.charged - account.needed <= account.in_doubt
 

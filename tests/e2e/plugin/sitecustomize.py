@@ -3,9 +3,11 @@
     FAULT=fsync:3:ENOSPC    the third os.fsync fails; kinds: write, fsync, rename, open, connect, receive, commit
     FAULT=fsync:3+:ENOSPC   the third and all that follow
     FAULT_MARK=FILE         receives a line when the fault strikes
+    FAULT_WHILE=FILE:FILE   strikes only while there are such files, as a full disk does until somebody frees some of it
+    NO_TEMPORARY_SPACE=1    no temporary file can be made, in child processes neither
     CLOCK_JUMP=-86400:5     from the fifth look on, the wall clock shows a day less
 
-Both are taken out of the environment, so that child processes are left in peace.
+All but the last are taken out of the environment, so that child processes are left in peace.
 """
 
 import builtins
@@ -25,13 +27,14 @@ _os = {name: getattr(os, name) for name in ("write", "fsync", "replace", "rename
 class Fault:
     """Counts the calls of one kind, and says which of them fail."""
 
-    def __init__(self, plan: str, mark: str) -> None:
+    def __init__(self, plan: str, mark: str, only_while: str) -> None:
         kind, number, code = plan.split(":")
         self.kind = kind
         self._for_ever = number.endswith("+")
         self._number = int(number.rstrip("+"))
         self._code = getattr(errno, code)
         self._mark = mark
+        self._only_while = [path for path in only_while.split(":") if path]
         self._count = 0
         self._lock = threading.Lock()
 
@@ -42,6 +45,7 @@ class Fault:
         with self._lock:
             self._count += 1
             struck = self._count == self._number or (self._for_ever and self._count > self._number)
+        struck = struck and all(map(os.path.exists, self._only_while))
         if struck and self._mark:
             descriptor = _os["open"](self._mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             _os["write"](descriptor, f"{kind} {self._count}\n".encode())
@@ -138,6 +142,16 @@ def _install_sqlite(fault: Fault) -> None:
     sqlite3.connect = lambda *arguments, **more: connect(*arguments, **{**more, "factory": FailingConnection})
 
 
+def without_temporary_space() -> None:
+    """Let `tempfile` find no folder to write to."""
+    import tempfile
+
+    def none_usable():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    tempfile._get_default_tempdir = none_usable
+
+
 def jump(plan: str) -> None:
     """Make the wall clock jump; the monotonic one goes on, as it does on a real machine."""
     import datetime
@@ -163,6 +177,8 @@ def jump(plan: str) -> None:
 
 
 if _plan := os.environ.pop("FAULT", ""):
-    install(Fault(_plan, os.environ.pop("FAULT_MARK", "")))
+    install(Fault(_plan, os.environ.pop("FAULT_MARK", ""), os.environ.pop("FAULT_WHILE", "")))
 if _plan := os.environ.pop("CLOCK_JUMP", ""):
     jump(_plan)
+if os.environ.get("NO_TEMPORARY_SPACE"):
+    without_temporary_space()
