@@ -28,6 +28,14 @@ NICENESS = 5
 """Decoding gives way to whatever the user does meanwhile."""
 
 
+_OURS = ("EARMARK_", "AUDIOTAG_", "AUDD_")
+
+
+def environment() -> dict[str, str]:
+    """The environment for programs that open hostile files: without our settings, and so without any key."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_OURS)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a child may use before it is stopped."""
@@ -53,7 +61,13 @@ class Child:
             # A process group of its own: Ctrl-C in the terminal is ours to handle, and everything the child
             # starts can be killed with it.
             self._process = subprocess.Popen(
-                argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, process_group=0
+                argv,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,
+                env=environment(),
             )
         except OSError as error:
             raise MediaError(

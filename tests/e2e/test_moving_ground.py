@@ -1,4 +1,4 @@
-"""Files that vanish or change while they are read, a second run, a clock that jumps: nothing torn, nothing paid twice."""
+"""Files that vanish or change while they are read, two runs, a clock that jumps: nothing torn, nothing paid twice."""
 
 from __future__ import annotations
 
