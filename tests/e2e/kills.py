@@ -138,6 +138,8 @@ class Account:
     in_doubt: int = 0
     """Uploads that a kill cut off between intent and token."""
     most_for_one: int = 0
+    given_up: int = 0
+    """Segments whose upload was cut off twice: their rows say so."""
     failures: tuple[str, ...] = ()
 
     def plus(self, other: Account) -> Account:
@@ -148,6 +150,7 @@ class Account:
             self.charged + other.charged,
             self.in_doubt + other.in_doubt,
             max(self.most_for_one, other.most_for_one),
+            self.given_up + other.given_up,
             self.failures + other.failures,
         )
 
@@ -155,7 +158,7 @@ class Account:
         return (
             f"{self.kills} kills in {self.series} series: {self.needed} uploads needed, {self.charged} charged "
             f"({self.charged - self.needed} again), {self.in_doubt} in doubt, "
-            f"at most {self.most_for_one} for one segment; {len(self.failures)} failures"
+            f"at most {self.most_for_one} for one segment, {self.given_up} given up; {len(self.failures)} failures"
         )
 
 
@@ -167,9 +170,11 @@ def series(folder: Path, kills: int, seed: int) -> Account:
         done = 0
         for _ in range(kills):
             done += _kill_somewhere(stage, moments)
-        failures = []
+        failures: list[str] = []
+        given_up = 0
         try:
-            stage.finish()
+            rows = stage.finish(after_random_kills=True)
+            given_up = sum(row["status"] == "failed" for row in rows.values())
             if fingerprint(stage.music) != before:
                 failures.append(f"seed {seed}: the music was touched")
         except AssertionError as error:
@@ -183,6 +188,7 @@ def series(folder: Path, kills: int, seed: int) -> Account:
             charged.total(),
             states[UploadState.IN_DOUBT.value],
             max(charged.values(), default=0),
+            given_up,
             tuple(failures),
         )
 
