@@ -132,9 +132,9 @@ class Scene:
         assert len(given_up) <= hopeless, done.stderr
         assert done.code == (3 if given_up else 0), done.stderr
         for name, title in self.titles.items():
-            assert rows[name]["title"] == title or name in given_up
+            assert rows[name]["title"] == title or name in given_up, rows[name]
         self.check_books()
-        assert self.leftovers() == []
+        assert self.leftovers() == [], self.leftovers()
         return rows
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -160,7 +160,7 @@ class Scene:
         in_vain = Counter(sha256 for sha256, state in self.uploads() if state in IN_VAIN)
         twice = {sha256: times for sha256, times in charged.items() if times - 1 > in_vain[sha256]}
         assert twice == {}, f"paid again without doubt: {twice}, in doubt {in_vain}"
-        assert max(charged.values(), default=0) <= 3
+        assert max(charged.values(), default=0) <= 3, charged
 
     def leftovers(self) -> list[str]:
         """Temporary files that nobody removed."""

@@ -45,7 +45,7 @@ def stage(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(tmp_path, tmp_path / "music", titles, service)
 
 
-@pytest.mark.parametrize("backend", ["ffmpeg", "av"])
+@pytest.mark.parametrize("backend", ["ffmpeg", pytest.param("av", marks=pytest.mark.slow)])
 def test_the_key_is_nowhere_even_when_the_service_repeats_it(stage: Scene, backend: str) -> None:
     service = stage.service
     assert isinstance(service, Indiscreet)

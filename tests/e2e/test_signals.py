@@ -46,7 +46,13 @@ def polled(stage: Scene) -> threading.Event:
     return stage.service.polled
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_one_signal_collects_what_is_paid_and_writes_a_whole_report(
     stage: Scene, number: signal.Signals
 ) -> None:
@@ -105,7 +111,7 @@ def _show(terminal: int, closing: threading.Event) -> None:
     os.close(terminal)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_the_start_ends_it_without_a_traceback(stage: Scene, number: signal.Signals) -> None:
     running = stage.start()
     with pytest.raises(subprocess.TimeoutExpired):
