@@ -36,6 +36,7 @@ class Database:
         self.path = path
         self._writing = threading.RLock()
         self._reserve = _Reserve(path)
+        self._read_only = read_only
         # A creator, not a URL: a path may hold `?`, `%` or bytes that are no text.
         self._engine = create_engine(
             "sqlite://",
@@ -80,7 +81,7 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
-        with self._writing:
+        if not self._read_only:
             self._reserve.release()
 
     @contextmanager
@@ -122,11 +123,13 @@ class _Reserve:
         self._held = True
 
     def release(self) -> bool:
-        """Give the space up; False when there is none to give."""
-        held, self._held = self._held, False
-        if held:
-            self._path.unlink(missing_ok=True)
-        return held
+        """Give the space up, also what a run that was killed has left; False when there is none to give."""
+        self._held = False
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True
 
     def _check_limit(self) -> None:
         """A limit on the size of files (`ulimit -f`) stops a database on the emptiest disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,32 @@ class Disturbed:
         return self._expected
 
     def survives(self, kind: str, number: str, code: str) -> Done | None:
-        """Fail one call, then go on; how the disturbed run ended, None when it made no such call."""
-        name = f"{kind} {number} {code}"
+        """Fail one call of Python's, then go on; how the disturbed run ended, None when it made no such call."""
+        fault = {"FAULT": f"{kind}:{number}:{code}", "PYTHONPATH": f"{PLUGIN}:{ROOT}"}
+        return self._survives(f"{kind} {number} {code}", environment=fault)
+
+    def survives_system(self, call: str, number: int, code: str) -> Done | None:
+        """Fail the n-th call of the system of each thread, SQLite's own among them; as `survives`."""
+        name = f"system {call} {number} {code}"
+        tracing = ["strace", "-f", "-qq", "-o", str(self._folder / name / "mark"), "-e", f"trace={call}"]
+        return self._survives(
+            name, before=[*tracing, "-e", f"inject={call}:error={code}:when={number}"], struck=b"(INJECTED)"
+        )
+
+    def _survives(
+        self,
+        name: str,
+        *,
+        environment: dict[str, str] | None = None,
+        before: Sequence[str] = (),
+        struck: bytes = b"",
+    ) -> Done | None:
         with self._service() as service:
             scene = self._scene(name, service)
             mark = scene.folder / "mark"
-            fault = {
-                "FAULT": f"{kind}:{number}:{code}",
-                "FAULT_MARK": str(mark),
-                "PYTHONPATH": f"{PLUGIN}:{ROOT}",
-            }
-            done = scene.run("--jobs=2", environment=fault)
-            if not mark.exists():
+            marked = {**(environment or {}), "FAULT_MARK": str(mark)} if environment else {}
+            done = scene.run("--jobs=2", environment=marked, before=before)
+            if not mark.exists() or struck not in mark.read_bytes():
                 assert done.code == 0, done.stderr
                 return None
             assert done.code in (0, 2, 3, 4, 5), f"{name}: {done.stderr}"
