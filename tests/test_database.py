@@ -156,7 +156,9 @@ def test_without_room_for_what_follows_nothing_is_begun(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="no room to go on writing .*: no space left on device; free some"):
+    with pytest.raises(
+        StorageError, match=r"no room to go on writing .*: no space left on device; free some"
+    ):
         _reserving(database)
     assert numbers(database) == []
 
