@@ -67,7 +67,7 @@ class Uploads:
         self, run_id: int, file_id: int, recognizer: str, probe: Probe, print_: Print | None = None
     ) -> int:
         """Write down that this audio is about to be sent, and what it sounds like; the id of the new upload."""
-        with self._database.write() as connection:
+        with self._database.write(reserving=True) as connection:
             upload_id = connection.execute(
                 insert(schema.uploads)
                 .values(
@@ -117,12 +117,11 @@ class Uploads:
         self._set(upload_id, UploadState.LOST, error=error, raw=raw, settled_at=now())
 
     def _set(self, upload_id: int, state: UploadState, **values: Any) -> None:
-        with self._database.write() as connection:
-            connection.execute(
-                update(schema.uploads)
-                .where(schema.uploads.c.upload_id == upload_id)
-                .values(state=state.value, **values)
-            )
+        self._database.settle(
+            update(schema.uploads)
+            .where(schema.uploads.c.upload_id == upload_id)
+            .values(state=state.value, **values)
+        )
 
 
 def _upload(row: Row[Any]) -> Upload:
