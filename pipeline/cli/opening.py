@@ -36,6 +36,7 @@ def options(settings: Settings) -> Options:
         max_credits=settings.max_credits,
         max_files=settings.max_files,
         jobs=settings.jobs,
+        patience_s=settings.audiotag.patience,
         workers=settings.audio.workers,
         keep_segments=settings.keep_segments,
         include=settings.include,

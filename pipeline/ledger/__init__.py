@@ -4,6 +4,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.records import (
     Answer,
     AskedSegment,
+    Baseline,
     KnownAnswer,
     RunInfo,
     Upload,
@@ -15,6 +16,7 @@ from pipeline.ledger.uploads import Uploads
 __all__ = [
     "Answer",
     "AskedSegment",
+    "Baseline",
     "FileEvidence",
     "KnownAnswer",
     "Ledger",
