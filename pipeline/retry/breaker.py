@@ -44,6 +44,9 @@ LONGEST_PAUSE_S = 60.0
 """Tokens live five minutes: a longer pause would lose answers that are paid for."""
 
 _LOOK_EVERY_S = 0.2
+_SHORTEST_S = 0.001
+"""A shorter pause could leave a clock where it was, for ever."""
+
 _FAILURES = (ServiceBusy, ServiceUnreachable, UploadInDoubt, BadReply)
 
 _T = TypeVar("_T")
@@ -81,6 +84,7 @@ class CircuitBreaker:
         self._open = False
         self._trial: int | None = None
         self._down: ServiceDown | None = None
+        self._said_something = False
 
     def through(self, call: Callable[[], _T], *, clock: Clock, costs: bool = False) -> _T:
         """What `call` returns, once the service may be asked.
@@ -109,14 +113,15 @@ class CircuitBreaker:
             with self._changed:
                 if self._down is not None:
                     raise self._down
-                pause_s = self._until_s - self._clock.now()
-                pause_s += later_s if self._open and pause_s > -later_s else 0.0
-                if pause_s <= 0 and self._trial is None:
+                may_at_s = self._until_s + (later_s if self._open else 0.0)
+                pause_s = may_at_s - self._clock.now()
+                if pause_s < _SHORTEST_S and self._trial is None:
                     self._trial = me if self._open else None
                     return
-                if pause_s <= 0:
+                if pause_s < _SHORTEST_S:
                     self._changed.wait(_LOOK_EVERY_S)
-            if clock.wait(max(0.0, pause_s)):
+                    pause_s = 0.0
+            if clock.wait(pause_s):
                 raise StoppedWaiting
 
     def _left(self) -> None:
@@ -128,11 +133,11 @@ class CircuitBreaker:
 
     def _answered(self) -> None:
         with self._changed:
-            was_open = self._open
+            said, self._said_something = self._said_something, False
             self._failures = self._doubts = self._pauses = 0
             self._open, self._trial = False, None
             self._changed.notify_all()
-        if was_open:
+        if said:
             _log.info("The service answers again: service=%s", self._name)
             self._tell("")
 
@@ -155,6 +160,7 @@ class CircuitBreaker:
             if was_trial or opens:
                 self._leave_alone(now, error)
             said = self._said(now, error) if self._open or ordered_s else ""
+            self._said_something = self._said_something or bool(said)
             self._changed.notify_all()
         if said:
             _log.info("The service is left alone: service=%s %s", self._name, said)

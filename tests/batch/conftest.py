@@ -43,5 +43,9 @@ def service() -> Iterator[AudioTagService]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, service: AudioTagService, decoder: Decoder) -> Runner:
+def run(
+    tmp_path: Path, service: AudioTagService, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> Runner:
+    # The scripted service books at once.
+    monkeypatch.setattr("pipeline.batch.doubt.BETWEEN_LOOKS_S", 0.01)
     return Runner(tmp_path / "state", service, decoder)

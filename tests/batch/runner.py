@@ -48,13 +48,17 @@ class Runner:
         self.service = service
         self.decoder = Counting(decoder)
         self.stop = threading.Event()
+        self.upload_s = 60.0
         self.options = Options(jobs=4, patience_s=3.0)
 
     def __call__(
         self, *roots: Path, recognizers: Sequence[Recognizer] | None = None, **changes: object
     ) -> Outcome:
         self.decoder.decoded.clear()
-        with AudioTag(self.service.url, KEY) as paid, Ledger.open(self.state) as ledger:
+        with (
+            AudioTag(self.service.url, KEY, upload_s=self.upload_s) as paid,
+            Ledger.open(self.state) as ledger,
+        ):
             return identify(
                 [os.fsencode(root) for root in roots],
                 ledger=ledger,
