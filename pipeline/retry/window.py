@@ -18,14 +18,16 @@ LATE_S = TOKEN_LIFE_S / 2
 class Window:
     """Lets `most` threads pass at once, and fewer where answers are collected late in their tokens' lives.
 
-    An answer collected in the first quarter of its token's life widens the window by one, one collected in the second
-    half of it (or never) halves it: uploads slow down long before tokens expire.
+    When a whole window's worth of answers in a row was collected in the first quarter of their tokens' lives, twice as
+    many will still be in the first half. One that was collected in the second half (or never) halves the window:
+    uploads slow down long before tokens expire.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._width = min(most, FIRST_WIDTH)
         self._inside = 0
+        self._soon = 0
         self._changed = threading.Condition()
 
     @property
@@ -49,8 +51,9 @@ class Window:
     def collected(self, age_s: float) -> None:
         """An answer was collected, or given up, when its token was so old."""
         with self._changed:
+            self._soon = self._soon + 1 if age_s <= SOON_S else 0
             if age_s >= LATE_S:
                 self._width = max(1, self._width // 2)
-            elif age_s <= SOON_S:
-                self._width = min(self._most, self._width + 1)
+            elif self._soon >= self._width:
+                self._width, self._soon = min(self._most, 2 * self._width), 0
             self._changed.notify_all()
