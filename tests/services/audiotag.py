@@ -72,6 +72,8 @@ class Seen:
     filename: str
     client_port: int
     """Tells connections apart."""
+    at_s: float
+    """When it arrived, on a clock that never goes back."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,12 @@ class AudioTagService:
         """Mistreat the next `times` requests of an action that are about such audio."""
         with self._lock:
             self._rules.append(_Rule(action, about, fault, times))
+
+    def behave(self) -> None:
+        """Forget every planned fault."""
+        with self._lock:
+            self._faults.clear()
+            self._rules.clear()
 
     def charged_s(self) -> int:
         """Seconds charged in all."""
@@ -336,7 +344,16 @@ class _Handler(BaseHTTPRequestHandler):
         action = form.fields.get("action", "")
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.service.seen.append(
-            Seen(action, self.command, self.path, headers, form.fields, form.filename, self.client_address[1])
+            Seen(
+                action,
+                self.command,
+                self.path,
+                headers,
+                form.fields,
+                form.filename,
+                self.client_address[1],
+                time.monotonic(),
+            )
         )
         return action
 
@@ -354,7 +371,8 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: int, text: str, *, headers: Mapping[str, str] | None = None, keep: int | None = None
     ) -> None:
         body = text.encode()
-        self.send_response(status)
+        # A planned Date stands for a service whose clock is wrong.
+        (self.send_response_only if headers and "Date" in headers else self.send_response)(status)
         # The live service labels its JSON so.
         self.send_header("Content-Type", "text/html; charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
