@@ -43,6 +43,9 @@ FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 """Tokens live five minutes: a longer pause would lose answers that are paid for."""
 
+LATER_S = 1.0
+"""How much longer than a free question an upload leaves the service alone."""
+
 _LOOK_EVERY_S = 0.2
 _SHORTEST_S = 0.001
 """A shorter pause could leave a clock where it was, for ever."""
@@ -92,7 +95,7 @@ class CircuitBreaker:
         A call that `costs` lets the free ones try first. Raises what `call` raises, StoppedWaiting when `clock` says
         so, ServiceDown when the service was given up.
         """
-        self._enter(clock, 1.0 if costs else 0.0)
+        self._enter(clock, LATER_S if costs else 0.0)
         try:
             returned = call()
         except _FAILURES as error:

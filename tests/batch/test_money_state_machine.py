@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline.batch.ask import MAX_UPLOADS, Asker, Patience, PutOff, Stopped, Unanswered
+from pipeline.batch.ask import MAX_PAYMENTS, Asker, Patience, PutOff, Stopped, Unanswered
 from pipeline.batch.budget import Budget
 from pipeline.batch.tally import Tally
 from pipeline.errors import (
@@ -105,7 +105,6 @@ class Money(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.far = Far()
-        self.honest = True
         self.ledger: Ledger | None = None
 
     @initialize(limit_s=st.sampled_from([None, 5.0, 20.0]))
@@ -183,7 +182,7 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def no_segment_is_paid_for_more_often_than_promised(self) -> None:
-        assert all(times <= MAX_UPLOADS for times in Counter(self.far.charges).values())
+        assert all(times <= MAX_PAYMENTS for times in Counter(self.far.charges).values())
 
     @invariant()
     def no_token_that_reached_us_is_lost(self) -> None:
