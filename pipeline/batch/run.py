@@ -273,6 +273,9 @@ class _Run:
         if not self._put_off:
             return
         self._last_turn = True
+        _log.info(
+            "All other files are done, what was put off is asked once more: files=%d", len(self._put_off)
+        )
         for recognizer in filter(_is_paid, self._recognizers):
             self._asker.settle(recognizer)
         self._asker.begin_last_turn()

@@ -3,8 +3,9 @@
 In a test:      with AudioTagService(lookup) as service: AudioTag(service.url, KEY)
 As a process:   python -m tests.services.audiotag --port 0 --script plan.json --record charges.jsonl
                 prints its URL. The plan may hold `known` (SHA-256 of the PCM to a list of candidates as in
-                the document's `data`), `keys`, `latency_s`, `free_s`, `credits_s`, and `faults` (action to
-                a list).
+                the document's `data`), `keys`, `latency_s`, `free_s`, `credits_s`, `faults` (action to a list),
+                and `about`: a list of `{"sha256": ..., "action": ..., "fault": {...}}`, for ever or for so
+                many `times`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -39,58 +41,16 @@ from pipeline.wire.audiotag_replies import (
     to_json,
 )
 from tests.services.faults import Fault, from_json
+from tests.services.records import Charge, Job, Rule, Seen
 from tests.services.uploads import Form, read_form, read_pcm
 
 KEY = "a45d46d912acf22f095ddf0a94df21e5"
 """The document's example key, which the scripted service knows as active."""
 
 MAX_UPLOAD_BYTES = 100_000_000
+FOR_EVER = 1_000_000
 
 Lookup = Callable[[Pcm], Sequence[Candidate]]
-
-
-@dataclass(frozen=True)
-class Charge:
-    """One upload the service took and charged for."""
-
-    token: str
-    sha256: str
-    """Of the PCM that was uploaded, as `Probe.sha256` names it."""
-    seconds: int
-    at: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request as it arrived."""
-
-    action: str
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    fields: Mapping[str, str]
-    filename: str
-    client_port: int
-    """Tells connections apart."""
-    at_s: float
-    """When it arrived, on a clock that never goes back."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    born: float
-    candidates: Sequence[Candidate]
-    pcm: Pcm
-
-
-@dataclass
-class _Rule:
-    """A fault for every request about some audio."""
-
-    action: str
-    about: Callable[[Pcm], bool]
-    fault: Fault
-    times: int
 
 
 class AudioTagService:
@@ -127,11 +87,11 @@ class AudioTagService:
         self._now = now
         self._record = record
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
-        self._rules: list[_Rule] = []
+        self._rules: list[Rule] = []
         self.counts_every_request = True
         self.others_s = 0
         self._still: dict[str, Any] | None = None
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._spent: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self)
@@ -157,11 +117,11 @@ class AudioTagService:
             self._faults[action].extend(faults)
 
     def plan_about(
-        self, about: Callable[[Pcm], bool], action: str, fault: Fault, *, times: int = 1_000_000
+        self, about: Callable[[Pcm], bool], action: str, fault: Fault, *, times: int = FOR_EVER
     ) -> None:
         """Mistreat the next `times` requests of an action that are about such audio."""
         with self._lock:
-            self._rules.append(_Rule(action, about, fault, times))
+            self._rules.append(Rule(action, about, fault, times))
 
     def behave(self) -> None:
         """Forget every planned fault."""
@@ -258,7 +218,7 @@ class AudioTagService:
             if self.free_s + self.credits_s < round(length_s):
                 return error_reply(ErrorText.BALANCE_EXHAUSTED)
             self._charge(token, pcm, round(length_s), len(form.file or b""))
-            self._jobs[token] = _Job(self._now(), candidates, pcm)
+            self._jobs[token] = Job(self._now(), candidates, pcm)
         return identify_reply(Accepted(token, start_s, length_s))
 
     def _charge(self, token: str, pcm: Pcm, seconds: int, size_bytes: int) -> None:
@@ -267,8 +227,7 @@ class AudioTagService:
         self.credits_s -= seconds - free
         self._spent["credits"] += round(seconds - free)
         self._spent["bytes"] += size_bytes
-        sha256 = hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()
-        charge = Charge(token, sha256, seconds, self._now())
+        charge = Charge(token, _sha256(pcm), seconds, self._now())
         self.charges.append(charge)
         if self._record is not None:
             with self._record.open("a", encoding="utf-8") as file:
@@ -390,7 +349,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def known_by_hash(known: Mapping[str, Sequence[Candidate]]) -> Lookup:
     """A lookup that knows probes by the SHA-256 of their PCM."""
-    return lambda pcm: known.get(hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest(), ())
+    return lambda pcm: known.get(_sha256(pcm), ())
+
+
+def _sha256(pcm: Pcm) -> str:
+    return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()
+
+
+def _is(sha256: str, pcm: Pcm) -> bool:
+    return _sha256(pcm) == sha256
 
 
 def main() -> None:
@@ -412,6 +379,11 @@ def main() -> None:
     with AudioTagService(lookup, port=arguments.port, record=arguments.record, **settings) as service:
         for action, faults in plan.get("faults", {}).items():
             service.plan(action, *map(from_json, faults))
+        for item in plan.get("about", []):
+            about = partial(_is, item["sha256"])
+            service.plan_about(
+                about, item["action"], from_json(item["fault"]), times=item.get("times", FOR_EVER)
+            )
         print(service.url, flush=True)
         service.stopping.wait()
 
