@@ -39,6 +39,8 @@ class Options:
     """Files this run may newly answer; None: no limit."""
     jobs: int = 8
     """Segments being uploaded or waited for at the same time."""
+    patience_s: float = 600.0
+    """How long a paid service that fails is borne with before the run gives it up."""
     workers: int | None = None
     """Files being decoded at the same time; None: one more than there are cores."""
     keep_segments: Path | None = None

@@ -39,6 +39,7 @@ def options(settings: Settings) -> Options:
         reuse=settings.reuse,
         max_files=settings.max_files,
         jobs=settings.jobs,
+        patience_s=settings.audiotag.patience,
         workers=settings.audio.workers,
         keep_segments=settings.keep_segments,
         include=settings.include,

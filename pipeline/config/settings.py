@@ -60,6 +60,7 @@ class AudioTagSettings(BaseModel):
     api_key: Key | None = Field(default=None, description="a key as the service issued it, without spaces")
     api_key_file: UserPath | None = Field(default=None, description="a file that holds nothing but the key")
     rate_per_s: float | None = Field(default=None, gt=0, le=1000, description="requests a second, above 0")
+    patience: float = Field(default=600.0, ge=0, le=86_400, description="seconds from 0 to 86400")
 
 
 class BudgetSettings(BaseModel):

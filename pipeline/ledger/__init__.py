@@ -5,6 +5,7 @@ from pipeline.ledger.prints import Print, Prints
 from pipeline.ledger.records import (
     Answer,
     AskedSegment,
+    Baseline,
     KnownAnswer,
     RunInfo,
     Upload,
@@ -17,6 +18,7 @@ from pipeline.ledger.uploads import Uploads
 __all__ = [
     "Answer",
     "AskedSegment",
+    "Baseline",
     "FileEvidence",
     "KnownAnswer",
     "Ledger",
