@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.batch.ask import Asker, Patience, Unanswered
+from pipeline.batch.ask import Asker, Patience, PutOff, Unanswered
 from pipeline.batch.budget import Budget
 from pipeline.batch.reuse import Reuse, likeness, make_print
 from pipeline.batch.tally import Tally
@@ -194,7 +194,7 @@ def test_a_token_of_a_killed_run_is_collected_for_another_encoding(
 def test_what_may_have_been_charged_is_not_sent_again_as_another_encoding(asker: Callable[..., Asker]):
     service = Service(UploadInDoubt("the connection broke"))
     for pcm in (music(1), coded(music(1))):
-        with pytest.raises(Unanswered):
+        with pytest.raises(PutOff):
             asker().ask(service, Probe(pcm), 1)
     assert service.uploads == 1
 
