@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
+from pipeline.audio.child import environment
 from pipeline.errors import MediaError
 from pipeline.model import FileStatus
 
@@ -76,6 +77,7 @@ class WorkerPool:
     """At most `count` workers, started when first needed; callers beyond that wait their turn."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         # Last in, first out: a light load keeps few workers busy and starts no more.
         self._slots: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):
@@ -134,7 +136,7 @@ def _environment() -> dict[str, str]:
     roots = [str(Path(pipeline.__file__).parents[1]), *filter(os.path.isabs, inherited)]
     # Each worker is one of many: numpy's own threads would only reserve memory.
     return {
-        **os.environ,
+        **environment(),
         "PYTHONPATH": os.pathsep.join(roots),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
