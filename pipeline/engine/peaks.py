@@ -59,23 +59,15 @@ def salience(level: Level) -> Level:
 
 def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_block: int) -> Peaks:
     """The most salient peaks of frames `first` to before `last`, `per_block` at most for every BLOCK frames."""
-    room = per_block * (-(-(last - first) // BLOCK))
+    # Of two peaks one would be the other's neighbour if they shared a square of NEIGHBOURS + 1 cells.
+    side = NEIGHBOURS + 1
+    room = -(-(last - first) // side) * -(-level.shape[1] // side)
     frame, bins = np.empty(room, np.int32), np.empty(room, np.int32)
-    height = np.empty(room, np.float32)
-    found = _pick(
-        level,
-        standing_out,
-        first,
-        last,
-        BLOCK,
-        per_block,
-        NEIGHBOURS,
-        np.float32(MIN_SALIENCE),
-        frame,
-        bins,
-        height,
-    )
-    return Peaks(frame[:found], bins[:found], height[:found])
+    found = _pick(level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), frame, bins)
+    frame, bins = frame[:found], bins[:found]
+    # Blocks begin at `first`.
+    strongest = Peaks(frame - np.int32(first), bins, standing_out[frame, bins]).strongest(per_block)
+    return Peaks(strongest.frame + np.int32(first), strongest.bin, strongest.salience)
 
 
 @compiled
@@ -122,36 +114,24 @@ def _pick(
     standing_out: Level,
     first: int,
     last: int,
-    block: int,
-    per_block: int,
     reach: int,
     floor: np.float32,
     frame: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
-    height: npt.NDArray[np.float32],
 ) -> int:
     width = level.shape[1]
-    found_frame = np.empty(block * width, np.int32)
-    found_bin = np.empty(block * width, np.int32)
-    found_height = np.empty(block * width, np.float32)
-    kept = 0
     around = np.empty(width, np.float32)
-    for start in range(first, last, block):
-        found = 0
-        for t in range(start, min(start + block, last)):
-            # In loops without a branch, of which the compiler does many turns at once, nearly all that is no peak goes.
-            around[:] = level[t]
-            for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
-                for b in range(width):
-                    around[b] = level[u, b] if level[u, b] > around[b] else around[b]
+    found = 0
+    for t in range(first, last):
+        # In loops without a branch, of which the compiler does many turns at once, nearly all that is no peak goes.
+        for b in range(width):
+            around[b] = level[t, b]
+        for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
             for b in range(width):
-                hopeful = (level[t, b] >= around[b]) & (standing_out[t, b] > floor)
-                if hopeful and _is_highest(level, t, b, reach):
-                    found_frame[found], found_bin[found] = t, b
-                    found_height[found] = -standing_out[t, b]
-                    found += 1
-        order = np.argsort(found_height[:found], kind="mergesort")
-        for i in order[:per_block]:
-            frame[kept], bins[kept], height[kept] = found_frame[i], found_bin[i], -found_height[i]
-            kept += 1
-    return kept
+                around[b] = level[u, b] if level[u, b] > around[b] else around[b]
+        for b in range(width):
+            hopeful = (level[t, b] >= around[b]) & (standing_out[t, b] > floor)
+            if hopeful and _is_highest(level, t, b, reach):
+                frame[found], bins[found] = t, b
+                found += 1
+    return found

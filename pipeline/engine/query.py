@@ -64,7 +64,7 @@ def make_query(pcm: Pcm) -> Query | None:
     if audible.sum() < MIN_HEARD_FRAMES:
         return None
     standing_out = salience(level)
-    peaks = find_peaks(level, standing_out, 0, len(level), PEAKS_PER_BLOCK).strongest(PEAKS_PER_BLOCK)
+    peaks = find_peaks(level, standing_out, 0, len(level), PEAKS_PER_BLOCK)
     if len(peaks.frame) < MIN_PEAKS:
         return None
     return Query(likelihood_map(level, standing_out), level, audible, peaks)
