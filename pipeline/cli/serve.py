@@ -137,9 +137,7 @@ def _introduce(terminal: Terminal, service: Service, url: str, *, remote: bool) 
             terminal.out.print(f"{name:<8}{value}", markup=False, soft_wrap=True)
     terminal.close()  # a program that reads our stdout waits for this line
     if "key" in said:
-        terminal.note(
-            "the key is shown this once; it is for programs on this machine and never runs out"
-        )
+        terminal.note("the key is shown this once; it is for programs on this machine and never runs out")
         terminal.note("earmark key add makes others, with credits and an end")
     if remote:
         terminal.complain(

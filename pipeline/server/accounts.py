@@ -130,7 +130,7 @@ class Accounts:
 
     def queries(self, account: Account) -> int:
         """Queries ever made with the key, those not yet written down too."""
-        with self._database.read() as connection, self._lock:
+        with self._lock, self._database.read() as connection:
             row = connection.execute(
                 select(schema.keys.c.queries).where(schema.keys.c.key_id == account.key_id)
             ).one()
@@ -138,14 +138,16 @@ class Accounts:
 
     def flush(self) -> None:
         """Write down how many queries were made; a crash before it loses that count, never a charge."""
+        # Under the lock to the end: `queries` must never see a count in neither place, or in both.
         with self._lock:
-            counted, self._queries = self._queries, Counter()
-        if counted:
+            if not self._queries:
+                return
             with self._database.write() as connection:
-                for key_id, queries in counted.items():
+                for key_id, queries in self._queries.items():
                     mine = schema.keys.c.key_id == key_id
                     more = {"queries": schema.keys.c.queries + queries}
                     connection.execute(update(schema.keys).where(mine).values(more))
+            self._queries.clear()
 
 
 def charge(connection: Connection, key_id: int, *, seconds: int, size_bytes: int) -> Charge:
