@@ -76,6 +76,7 @@ class Service:
         open_ear: OpenEar,
     ) -> None:
         """Opens accounts and jobs. Raises UsageError when another process serves this folder, StorageError."""
+        self.decoder = decoder
         self._ends = contextlib.ExitStack()
         with self._ends as ends:
             ends.enter_context(_alone(state))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import time
@@ -41,6 +42,11 @@ def work(connection: Connection, open_ear: OpenEar) -> None:
     # A terminal's Ctrl-C and systemd's SIGTERM reach every process of the group; when to end is the parent's to say.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, ConnectionError):  # it hung up, or was killed: nobody waits any more
+        _serve(connection, open_ear)
+
+
+def _serve(connection: Connection, open_ear: OpenEar) -> None:
     try:
         ear = open_ear()
         # The first search compiles the engine: nobody's job should wait for that.
@@ -51,10 +57,7 @@ def work(connection: Connection, open_ear: OpenEar) -> None:
     connection.send(("ready", ""))
     refreshed = time.monotonic()
     while True:
-        try:
-            path, start_s = connection.recv()
-        except EOFError:
-            return
+        path, start_s = connection.recv()
         if time.monotonic() - refreshed >= REFRESH_S:
             _refresh(ear)
             refreshed = time.monotonic()

@@ -15,7 +15,7 @@ MONKEY = Track("Hello Mr. Monkey", "Arabesque", "Grand Collection", 2001, "monke
 REISSUE = Track("Hello Mr. Monkey", "Arabesque", "All Stars Disco (3 & 4)", None, "reissue")
 
 KNOWN, UNKNOWN, DEADLY, SLOW, BUGGY = (noise(seed) for seed in (1, 2, 3, 4, 5))
-"""A probe that is found, one that is not, one that kills its worker, one that takes a second, one that sets off a bug."""
+"""Found, not found, the death of its worker, an answer after a second, a bug."""
 
 
 class Scripted:
