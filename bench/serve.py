@@ -31,7 +31,7 @@ import numpy as np
 
 from pipeline.audio import wav_bytes
 from pipeline.engine.catalogue import Catalogue
-from pipeline.server import open_accounts
+from pipeline.server.service import open_accounts
 from tests.engine.melodies import cut, entry, tune
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from pipeline.config import Settings, load
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.server import Account, Accounts
+    from pipeline.server.accounts import Account, Accounts
 
 ADD_EXAMPLES = """\
 Examples:
@@ -83,7 +83,7 @@ def add(
     as_json: options.Json = False,
 ) -> None:
     """Make a key and print it, this once: only its hash is kept."""
-    from pipeline.server import UNLIMITED  # noqa: PLC0415 -- an extra
+    from pipeline.server.accounts import UNLIMITED  # noqa: PLC0415 -- an extra
 
     terminal = Terminal(as_json=as_json)
     expires_at = _end_of(expires) if expires else None
@@ -152,7 +152,7 @@ def revoke(number: Number, state: options.State = None, config: options.Config =
 @contextmanager
 def _accounts(terminal: Terminal, settings: Settings) -> Iterator[Accounts]:
     require_server()
-    from pipeline.server import open_accounts  # noqa: PLC0415 -- an extra
+    from pipeline.server.service import open_accounts  # noqa: PLC0415 -- an extra
 
     log.start(terminal, verbosity=0)
     database, accounts = open_accounts(opening.state_folder(settings))
@@ -174,7 +174,7 @@ def _end_of(day: str) -> float:
 
 
 def _public(account: Account) -> dict[str, object]:
-    from pipeline.server import expiry_words  # noqa: PLC0415 -- an extra
+    from pipeline.server.api import expiry_words  # noqa: PLC0415 -- an extra
 
     hidden = {"active", "expires_at", "created_at", "only_here"}
     shown = {name: value for name, value in asdict(account).items() if name not in hidden}

@@ -8,7 +8,6 @@ import ipaddress
 import logging
 import resource
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -19,7 +18,7 @@ from pipeline.config import load
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.server import Ear, Service
+    from pipeline.server.service import Service
 
 EXAMPLES = """\
 Examples:
@@ -89,12 +88,18 @@ def serve(
     log.start(terminal, verbosity=0 if quiet else max(verbose, 1))
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     _raise_file_limit()
-    from pipeline.server import Service, listen  # noqa: PLC0415 -- an extra, and half a second
+    from pipeline.cli.ear import open_ear  # noqa: PLC0415 -- an extra, and half a second
+    from pipeline.server.service import Service, listen  # noqa: PLC0415
 
     with (
         listen(door.host, door.port) as listener,
         opening.decoder(settings) as decoder,
-        Service(folder, door, decoder=decoder, open_ear=functools.partial(open_ear, folder)) as service,
+        Service(
+            folder,
+            door,
+            decoder=decoder,
+            open_ear=functools.partial(open_ear, folder / opening.CATALOGUE_FOLDER),
+        ) as service,
     ):
         address, bound_port = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
@@ -115,15 +120,6 @@ def require_server() -> None:
             f"earmark serve needs {', '.join(missing)}, which is not installed",
             hint="pip install 'earmark[server]'",
         )
-
-
-def open_ear(state: Path) -> Ear:
-    """The engine over the catalogue of a state folder, in a worker process."""
-    from pipeline.recognizers.embedded import Embedded  # noqa: PLC0415 -- half a second, in the worker only
-    from pipeline.server import Ear  # noqa: PLC0415
-
-    catalogue = opening.catalogue(state)
-    return Ear(Embedded(catalogue), catalogue.refresh)
 
 
 def _introduce(terminal: Terminal, service: Service, url: str, *, remote: bool) -> None:

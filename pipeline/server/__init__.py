@@ -4,11 +4,6 @@ socket ─► gate ─► door ─► form ─► api ─► intake ─► jobs 
           limits  HTTP    fields  what   8 kHz     charge  processes  one job at a time
                           + file  it     mono PCM  + queue
                           on disk means
+
+Nothing is imported here: the worker processes come through this door too, and need none of HTTP.
 """
-
-from pipeline.server.accounts import UNLIMITED, Account, Accounts
-from pipeline.server.api import expiry_words
-from pipeline.server.service import Service, listen, open_accounts
-from pipeline.server.worker import Ear
-
-__all__ = ["UNLIMITED", "Account", "Accounts", "Ear", "Service", "expiry_words", "listen", "open_accounts"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import StorageError
 from pipeline.model import Match, Probe, Recognition, Status, Track
-from pipeline.server import Ear
+from pipeline.server.worker import Ear
 from tests.recognizers.conftest import noise
 
 MONKEY = Track("Hello Mr. Monkey", "Arabesque", "Grand Collection", 2001, "monkey")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.server import Accounts, open_accounts
+from pipeline.server.accounts import Accounts
 from pipeline.server.fair import FairQueue
 from pipeline.server.jobs import Jobs
 from pipeline.server.refusal import Refusal
+from pipeline.server.service import open_accounts
 from pipeline.wire.audiotag_errors import ErrorText
 
 

@@ -13,8 +13,8 @@ import requests
 from pipeline.errors import MediaError, StorageError
 from pipeline.model import FileStatus
 from tests.server import ears
-from tests.server.conftest import Running, serving, settled
 from tests.server.ears import BUGGY, DEADLY, KNOWN, SLOW, UNKNOWN
+from tests.server.running import Running, serving, settled
 
 
 def refused(error: str) -> dict[str, object]:

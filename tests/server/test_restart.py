@@ -20,7 +20,7 @@ from pipeline.audio import wav_bytes
 from pipeline.model import Pcm
 from tests.conftest import ROOT
 from tests.engine.melodies import cut, entry, tune
-from tests.server.conftest import settled
+from tests.server.running import settled
 
 
 @dataclass(frozen=True)
