@@ -124,7 +124,7 @@ def require_server() -> None:
 
 def _introduce(terminal: Terminal, service: Service, url: str, *, remote: bool) -> None:
     said: dict[str, Any] = {"url": url}
-    if not service.accounts.all():
+    if not any(account.only_here for account in service.accounts.all()):
         said["key"], _ = service.accounts.add(only_here=True, label="open, for this machine only")
     if terminal.as_json:
         terminal.data(said)

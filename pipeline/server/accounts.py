@@ -108,6 +108,19 @@ class Accounts:
 
     def admit(self, key: str, *, from_here: bool) -> Account:
         """The account of a key, one query counted. Raises Refusal for a key that may not ask."""
+        account = self._admitted(key, from_here=from_here)
+        with self._lock:
+            self._queries[account.key_id] += 1
+        return account
+
+    def would_admit(self, key: str, *, from_here: bool) -> bool:
+        """Whether `admit` would let this key ask; nothing is counted."""
+        try:
+            return self._admitted(key, from_here=from_here).active
+        except Refusal:
+            return False
+
+    def _admitted(self, key: str, *, from_here: bool) -> Account:
         key = key.strip()
         if not key:
             raise Refusal(ErrorText.KEY_INVALID)
@@ -124,8 +137,6 @@ class Accounts:
             raise Refusal(ErrorText.KEY_INACTIVE)
         if account.expires_at is not None and account.expires_at <= self._now():
             raise Refusal(ErrorText.KEY_EXPIRED)
-        with self._lock:
-            self._queries[account.key_id] += 1
         return account
 
     def queries(self, account: Account) -> int:

@@ -68,6 +68,7 @@ class Door:
         jobs: Jobs,
         metrics: Metrics,
         *,
+        welcome: Callable[[str, bool], bool],
         readiness: Callable[[], Readiness],
         folder: Path,
         most_bytes: int,
@@ -77,7 +78,10 @@ class Door:
         per_address: Pace,
         open_metrics: bool,
     ) -> None:
-        """`folder` receives uploads; `decodes` of them are decoded at a time."""
+        """`welcome`: whether a key, from this machine or not, may ask. `folder` receives uploads; `decodes` of them
+        are decoded at a time.
+        """
+        self._welcome = welcome
         self._api = api
         self._jobs = jobs
         self._metrics = metrics
@@ -99,9 +103,15 @@ class Door:
             return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
         from_here = is_here(request.client.host if request.client else None)
         place = _Place(self)
+
+        def keep() -> bool:
+            # A key that came before the file and is not let in saves the disk the upload; `api` says why.
+            key = form.fields.get("apikey")
+            return (key is None or self._welcome(key, from_here)) and place.take()
+
         with Form() as form, place:
             try:
-                await self._read(request, form, place)
+                await self._read(request, form, keep)
             except (ClientDisconnect, TimeoutError) as error:
                 _log.info("a client left in mid-request reason=%s", type(error).__name__)
                 return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
@@ -130,14 +140,14 @@ class Door:
             return Response(status_code=404)
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
-    async def _read(self, request: Request, form: Form, place: _Place) -> None:
+    async def _read(self, request: Request, form: Form, keep: Callable[[], bool]) -> None:
         await read_form(
             form,
             request.headers.get("content-type", ""),
             _patient(request.stream()),
             folder=self._folder,
             most_bytes=self._most_bytes,
-            keep=place.take,
+            keep=keep,
         )
 
     def has_space(self) -> bool:

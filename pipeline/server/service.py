@@ -107,6 +107,7 @@ class Service:
                 api,
                 self.jobs,
                 self._metrics,
+                welcome=lambda key, from_here: self.accounts.would_admit(key, from_here=from_here),
                 readiness=lambda: self.workers.readiness,
                 folder=uploads,
                 most_bytes=most_bytes,

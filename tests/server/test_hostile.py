@@ -96,6 +96,18 @@ def test_a_form_without_its_end_is_not_charged(shared: Running) -> None:
     assert charged_s(shared) == before
 
 
+def test_an_upload_with_a_key_that_is_not_let_in_never_reaches_the_disk(
+    shared: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> bool:
+        raise AssertionError("it was about to be kept")
+
+    monkeypatch.setattr("pipeline.server.door._Place.take", never)
+    reply = shared.upload(UNKNOWN, key="0" * 32)
+
+    assert reply == {"success": False, "error": "api key unrecognized"}
+
+
 def test_a_connection_cut_in_mid_upload_is_not_charged(shared: Running) -> None:
     before = charged_s(shared)
     body = part("apikey", shared.key) + part("action", "identify") + part("file", bytes(500_000), "x.wav")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 from pipeline.audio import wav_bytes
@@ -82,6 +83,7 @@ def test_killed_with_jobs_waiting_it_answers_them_after_the_restart(tmp_path: Pa
         tokens = [first.upload(cut(tune(seed), 5, 15))["token"] for seed in (1, 2, 3)]
         first.process.send_signal(signal.SIGKILL)
         first.process.wait(30)
+    (tmp_path / "server/uploads/half-an-upload.mp3").write_bytes(bytes(1000))
     with served(tmp_path, first.key) as second:
         ends = time.monotonic() + 60
         replies = [
@@ -96,7 +98,7 @@ def test_killed_with_jobs_waiting_it_answers_them_after_the_restart(tmp_path: Pa
     assert [reply["result"] for reply in replies] == ["found", "found", "not found"]
     assert [reply["data"][0]["tracks"][0][0] for reply in replies[:2]] == ["Tune 1", "Tune 2"]
     assert (stat["uploaded_duration_sec"], stat["credits_spent"]) == (45, 45)
-    assert list((tmp_path / "server/jobs").iterdir()) == []
+    assert list((tmp_path / "server/jobs").iterdir()) == list((tmp_path / "server/uploads").iterdir()) == []
 
 
 def test_what_the_catalogue_learns_is_heard_without_a_restart(tmp_path: Path) -> None:
@@ -144,3 +146,29 @@ def test_two_cannot_serve_one_folder(tmp_path: Path) -> None:
 
     assert second.returncode == 2
     assert second.stderr.startswith(f"error: another earmark serves the state folder {tmp_path}")
+
+
+@pytest.mark.slow
+def test_an_upload_of_95_megabytes_is_never_held_in_memory(tmp_path: Path) -> None:
+    def body() -> Iterator[bytes]:
+        for name, value in (("apikey", command.key), ("action", "identify"), ("time_len", "15")):
+            yield f'--B\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        yield b'--B\r\nContent-Disposition: form-data; name="file"; filename="x.wav"\r\n\r\n'
+        yield wav_bytes(cut(tune(1), 0, 20))
+        for _ in range(95):
+            yield bytes(1_000_000)
+        yield b"\r\n--B--\r\n"
+
+    def peak_kb() -> int:
+        lines = Path(f"/proc/{command.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+    headers = {"Content-Type": "multipart/form-data; boundary=B"}
+    with served(tmp_path) as command:
+        command.upload(cut(tune(1), 5, 15))
+        before = peak_kb()
+        reply = requests.post(command.url, data=body(), headers=headers, timeout=120).json()
+        after = peak_kb()
+
+    assert reply["time_len"] == 15
+    assert after - before < 10_000
