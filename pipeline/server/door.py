@@ -7,6 +7,7 @@ import functools
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,9 @@ SILENCE_S: Final = 20.0
 
 UPLOAD_S: Final = 900.0
 """100 MB at 1 Mbit/s take 840 s; whoever is slower holds a place for nothing."""
+
+SLOWEST_BYTES_S: Final = 8000
+"""After `SILENCE_S` a body must have come at this pace, on average: a byte now and then holds no place either."""
 
 HOLD_S: Final = 0.25
 """`get_result` waits so long for a job that is about to be answered: it saves most clients their second question,
@@ -88,8 +92,9 @@ class Door:
         self._readiness = readiness
         self._folder = folder
         self._most_bytes = most_bytes
-        self.most_uploads = most_uploads
-        self.uploads = 0
+        self._most_uploads = most_uploads
+        self.uploads: Counter[str] = Counter()
+        """Uploads being received or decoded, by address."""
         # Questions have threads of their own: they never wait behind an upload that is being decoded.
         self._decoding = anyio.CapacityLimiter(decodes)
         self._asking = anyio.CapacityLimiter(8)
@@ -101,8 +106,9 @@ class Door:
         """Any request to `/api`: always HTTP 200, for many clients give up on anything else before they read it."""
         if request.method != "POST":
             return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
-        from_here = is_here(request.client.host if request.client else None)
-        place = _Place(self)
+        address = request.client.host if request.client else ""
+        from_here = is_here(address)
+        place = _Place(self, address)
 
         def keep() -> bool:
             # A key that came before the file and is not let in saves the disk the upload; `api` says why.
@@ -119,7 +125,7 @@ class Door:
                 _log.error("an upload could not be kept error=%s", error.strerror)
                 form.lost = True
             began = time.monotonic()
-            await self._brake(request, form)
+            await self._brake(address, form)
             action = form.fields.get("action", "")
             if action == "get_result":
                 await self._hold(form.fields.get("token", ""))
@@ -150,12 +156,15 @@ class Door:
             keep=keep,
         )
 
-    def has_space(self) -> bool:
-        """Whether the disk has room for one more upload."""
+    def has_place(self, address: str) -> bool:
+        """Whether one more upload may be kept: half of the places are the most that one other machine gets."""
+        if self.uploads.total() >= self._most_uploads:
+            return False
+        if not is_here(address) and self.uploads[address] >= max(self._most_uploads // 2, 1):
+            return False
         return shutil.disk_usage(self._folder).free > SPARE_BYTES + self._most_bytes
 
-    async def _brake(self, request: Request, form: Form) -> None:
-        address = request.client.host if request.client else ""
+    async def _brake(self, address: str, form: Form) -> None:
         delay_s = max(
             self._per_address.delay_s(address),
             self._per_key.delay_s(form.fields.get("apikey", "").strip()[:64]),
@@ -171,15 +180,15 @@ class Door:
 class _Place:
     """One upload's right to be on the disk; there are as many as `most_uploads`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, address: str) -> None:
         self._door = door
+        self._address = address
         self._taken = False
 
     def take(self) -> bool:
         """Whether there is a place, and room on the disk: else the file is read and let go."""
-        door = self._door
-        self._taken = door.uploads < door.most_uploads and door.has_space()
-        door.uploads += self._taken
+        self._taken = self._door.has_place(self._address)
+        self._door.uploads[self._address] += self._taken
         return self._taken
 
     def __enter__(self) -> Self:
@@ -188,7 +197,8 @@ class _Place:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._door.uploads -= self._taken
+        self._door.uploads[self._address] -= self._taken
+        self._door.uploads += Counter()  # forgets the addresses that hold none
 
 
 def create_app(door: Door) -> FastAPI:
@@ -241,15 +251,19 @@ class _Headers:
 
 
 async def _patient(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises TimeoutError when it stalls, or takes longer than any honest client."""
-    ends = time.monotonic() + UPLOAD_S
+    """The body as it comes. Raises TimeoutError when it stalls, trickles, or takes longer than any honest client."""
+    began, received = time.monotonic(), 0
     step: Callable[[], Awaitable[bytes]] = body.__anext__
     while True:
+        took_s = time.monotonic() - began
+        if took_s > UPLOAD_S or received < (took_s - SILENCE_S) * SLOWEST_BYTES_S:
+            raise TimeoutError
         try:
-            async with asyncio.timeout(min(SILENCE_S, max(ends - time.monotonic(), 0.0))):
+            async with asyncio.timeout(SILENCE_S):
                 chunk = await step()
         except StopAsyncIteration:
             return
+        received += len(chunk)
         yield chunk
 
 

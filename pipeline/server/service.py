@@ -103,7 +103,7 @@ class Service:
                 most_bytes=most_bytes,
                 most_s=settings.analyse,
             )
-            door = Door(
+            self.door = Door(
                 api,
                 self.jobs,
                 self._metrics,
@@ -117,7 +117,7 @@ class Service:
                 per_address=Pace(per_s=settings.rate_per_address, burst=2 * settings.rate_per_address),
                 open_metrics=settings.open_metrics,
             )
-            self.app = create_app(door)
+            self.app = create_app(self.door)
             self._ends = ends.pop_all()
         self._stop = threading.Event()
         self._server: uvicorn.Server | None = None
@@ -165,6 +165,7 @@ class Service:
 
     def _settled(self, job: Job, seconds: float, outcome: str) -> None:
         self._metrics.settled(outcome, seconds, job.length_s)
+        _log.info("%s key=%d seconds=%d took_ms=%.0f", outcome, job.key_id, job.length_s, seconds * 1000)
 
     def _sweep(self) -> None:
         while not self._stop.wait(SWEEP_S):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import struct
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +235,9 @@ def test_a_client_that_never_ends_its_headers_is_let_go(
     with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as raw:
         if before:
             raw.sendall(before)
-            assert raw.recv(4096).startswith(b"HTTP/1.1 ")
+            heard = b""
+            while not heard.endswith(b"ing\n"):  # loading, serving
+                heard += raw.recv(4096)
         raw.sendall(begun)
         assert not heard_anything(raw)
 
@@ -247,6 +251,33 @@ def test_a_body_that_stalls_is_let_go(shared: Running, monkeypatch: pytest.Monke
             heard += chunk
     assert heard.startswith(b"HTTP/1.1 200")
     assert heard.endswith(b'"error":"invalid command or parameter"}')
+
+
+def test_a_body_that_trickles_is_let_go(shared: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.server.door.SILENCE_S", 0.5)
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as raw:
+        raw.sendall(b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        raw.settimeout(0.05)
+        heard, ends = b"", time.monotonic() + 20
+        while not heard and time.monotonic() < ends:
+            raw.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                heard = raw.recv(4096)
+    assert heard.startswith(b"HTTP/1.1 200")
+
+
+def test_no_other_machine_gets_all_places_for_uploads(
+    shared: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.server.door.is_here", lambda _: False)
+    monkeypatch.setattr(shared.service.door, "_most_uploads", 4)
+    monkeypatch.setattr(shared.service.door, "uploads", Counter({"127.0.0.1": 2}))
+    own = shared.upload(UNKNOWN)
+    monkeypatch.setattr(shared.service.door, "uploads", Counter({"192.0.2.1": 2, "127.0.0.1": 1}))
+    other = shared.upload(UNKNOWN)
+
+    assert own == {"success": False, "error": "service temporarily not available"}
+    assert other["success"] is True
 
 
 def test_an_address_holds_only_so_many_connections(monkeypatch: pytest.MonkeyPatch, shared: Running) -> None:
