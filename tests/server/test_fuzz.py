@@ -1,0 +1,92 @@
+"""Whatever arrives: no 5xx, ever, and afterwards it serves."""
+
+from __future__ import annotations
+
+import socket
+
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.server.ears import KNOWN
+from tests.server.forms import leftovers, part
+from tests.server.running import Running
+
+PIECES = [
+    b"--B\r\n",
+    b"--B--\r\n",
+    b"\r\n",
+    b'Content-Disposition: form-data; name="action"\r\n\r\n',
+    b'Content-Disposition: form-data; name="file"; filename="x.wav"\r\n\r\n',
+    b"identify",
+    b"info",
+    part("apikey", "KEY"),
+    part("action", "identify"),
+    part("action", "get_result"),
+    b"action=stat&",
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.sampled_from(PIECES),
+        ),
+        max_size=12,
+    ).map(b"".join),
+    content_type=st.sampled_from(
+        [
+            "multipart/form-data; boundary=B",
+            "application/x-www-form-urlencoded",
+            "text/plain",
+            ";",
+            "a/b; c=\xff",
+        ]
+    ),
+    method=st.sampled_from(["POST", "POST", "POST", "GET", "PUT", "OPTIONS", "HEAD"]),
+)
+def test_no_request_is_answered_with_a_5xx(
+    shared: Running, body: bytes, content_type: str, method: str
+) -> None:
+    body = body.replace(b"KEY", shared.key.encode())
+    reply = requests.request(
+        method, shared.url, data=body, headers={"Content-Type": content_type.encode("latin-1")}, timeout=30
+    )
+
+    assert reply.status_code == 200
+    assert method == "HEAD" or reply.json()["success"] in (True, False)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(
+        st.one_of(
+            st.binary(max_size=40).filter(lambda line: b"\n" not in line),
+            st.sampled_from(
+                [b"POST /api HTTP/1.1", b"GET //api/ HTTP/1.0", b"Host: x", b"Content-Length: -1"]
+            )
+            | st.sampled_from([b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Upgrade: websocket"])
+            | st.sampled_from([b"Connection: upgrade", b"Content-Length: 5", b"", b"5", b"0"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_no_bytes_at_all_are_answered_with_a_5xx(shared: Running, lines: list[bytes]) -> None:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=20) as raw:
+        raw.sendall(b"\r\n".join([*lines, b"", b""]))
+        raw.shutdown(socket.SHUT_WR)
+        heard = b""
+        try:
+            while chunk := raw.recv(4096):
+                heard += chunk
+        except ConnectionResetError:
+            pass
+    assert b"HTTP/1.1 5" not in heard
+
+
+def test_after_all_that_it_serves(shared: Running) -> None:
+    assert shared.result(shared.upload(KNOWN)["token"])["result"] == "found"
+    assert leftovers(shared) == []
