@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 
+import numpy as np
+import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.ears import KNOWN
+from pipeline.audio import encode
+from pipeline.model import RATE_HZ
+from pipeline.wire.audiotag_errors import ErrorText
+from tests.server.ears import KNOWN, UNKNOWN
 from tests.server.forms import leftovers, part
 from tests.server.running import Running
 
@@ -85,6 +90,46 @@ def test_no_bytes_at_all_are_answered_with_a_5xx(shared: Running, lines: list[by
         except ConnectionResetError:
             pass
     assert b"HTTP/1.1 5" not in heard
+
+
+ENDINGS = ("mp3", "flac", "m4a", "ogg", "wma", "aiff")
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("media")
+    for ending in ENDINGS:
+        encode(folder / f"x.{ending}", UNKNOWN.pcm.astype(np.float32) / 32768, RATE_HZ)
+    return {path.suffix[1:]: path.read_bytes() for path in folder.iterdir()}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ending=st.sampled_from(ENDINGS),
+    named=st.sampled_from((*ENDINGS, "wav")),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=6),
+    kept=st.floats(0, 1),
+    after=st.binary(max_size=40),
+)
+def test_damaged_media_under_any_name_are_heard_or_refused_in_the_documents_words(
+    shared: Running,
+    media: dict[str, bytes],
+    ending: str,
+    named: str,
+    flips: list[tuple[float, bytes]],
+    kept: float,
+    after: bytes,
+) -> None:
+    content = bytearray(media[ending])
+    for place, junk in flips:
+        at = int(place * (len(content) - len(junk)))
+        content[at : at + len(junk)] = junk
+    reply = shared.upload(bytes(content[: int(kept * len(content))]) + after, f"x.{named}")
+
+    if reply["success"]:
+        assert 5 <= reply["time_len"] <= 16
+    else:
+        assert reply["error"] in {ErrorText.NO_AUDIO, ErrorText.TOO_SHORT, ErrorText.NOT_PROCESSED}
 
 
 def test_after_all_that_it_serves(shared: Running) -> None:
