@@ -163,9 +163,15 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _settled(self, job: Job, seconds: float, outcome: str) -> None:
-        self._metrics.settled(outcome, seconds, job.length_s)
-        _log.info("%s key=%d seconds=%d took_ms=%.0f", outcome, job.key_id, job.length_s, seconds * 1000)
+    def _settled(self, job: Job, seconds: float, why_not: str) -> None:
+        self._metrics.settled("failed" if why_not else "answered", seconds, job.length_s)
+        took_ms = round(seconds * 1000)
+        if why_not:
+            _log.error(
+                "failed key=%d seconds=%d took_ms=%d reason=%s", job.key_id, job.length_s, took_ms, why_not
+            )
+        else:
+            _log.info("answered key=%d seconds=%d took_ms=%d", job.key_id, job.length_s, took_ms)
 
     def _sweep(self) -> None:
         while not self._stop.wait(SWEEP_S):
