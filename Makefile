@@ -23,7 +23,7 @@ LAST := data/.last-identify
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help identify demo plan report catalogue doctor test test-all soak lint bench bench-engine clean
+.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench bench-engine clean
 
 help: ## print this list
 	@echo 'make identify MUSIC=~/Music    says what every file of that folder is'
@@ -94,6 +94,9 @@ report: $(VENV)/.users ## write the reports of the last make identify again, ask
 catalogue: $(VENV)/.users ## add the music of CATALOGUE to the catalogue, then list it
 	@$(folders); $(call add_catalogue); $(EARMARK) catalogue list $(ARGS)
 
+serve: $(VENV)/.users ## the AudioTag API over your catalogue, on this machine; CATALOGUE is added to it first
+	@$(folders); $(call add_catalogue); $(EARMARK) serve $(ARGS)
+
 doctor: $(VENV)/.users ## check ffmpeg, formats, disk, key and catalogue
 	@$(EARMARK) doctor $(ARGS)
 
@@ -128,14 +131,14 @@ clean: ## remove what make made here: tools, sample, reports; never your ledger
 # The `fast` extra is taken where a wheel of it exists; no compiler is ever needed.
 $(VENV)/.users: pyproject.toml | $(VENV)/.python
 	@echo 'setting up the tools (once, about a minute)' >&2
-	@$(VENV)/bin/python -m pip install -q --only-binary=av -e '.[fast]' 2>/dev/null \
-	  || $(VENV)/bin/python -m pip install -q -e .
+	@$(VENV)/bin/python -m pip install -q --only-binary=av -e '.[fast,server]' 2>/dev/null \
+	  || $(VENV)/bin/python -m pip install -q -e '.[server]'
 	@touch $@
 
 $(VENV)/.tests: pyproject.toml | $(VENV)/.python
 	@echo 'setting up the tools and the test tools (once, about a minute)' >&2
-	@$(VENV)/bin/python -m pip install -q --only-binary=av -e '.[fast,dev]' 2>/dev/null \
-	  || $(VENV)/bin/python -m pip install -q -e '.[dev]'
+	@$(VENV)/bin/python -m pip install -q --only-binary=av -e '.[fast,server,dev]' 2>/dev/null \
+	  || $(VENV)/bin/python -m pip install -q -e '.[server,dev]'
 	@touch $@ $(VENV)/.users
 
 # The first Python that is new enough and can make an environment; a clear word where there is none.

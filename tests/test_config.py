@@ -289,7 +289,7 @@ def test_the_examples_in_the_annotated_file_are_allowed(tmp_path):
     assert settings.key_for("https://music.example.org/api") is not None
 
 
-@pytest.mark.parametrize("name", ["default", "nightly", "mixes"])
+@pytest.mark.parametrize("name", ["default", "nightly", "mixes", "server"])
 def test_the_example_files_are_allowed(name):
     load(config=CONFIGS / f"{name}.toml")
 

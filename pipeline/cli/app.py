@@ -17,9 +17,11 @@ from pipeline.cli import (
     explain,
     failures,
     identify,
+    key,
     plan,
     report,
     sample,
+    serve,
 )
 from pipeline.cli.terminal import Terminal
 from pipeline.errors import EarmarkError
@@ -36,6 +38,8 @@ app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.add_typer(catalogue.app, name="catalogue", no_args_is_help=True)
+app.command(epilog=serve.EXAMPLES)(serve.serve)
+app.add_typer(key.app, name="key", no_args_is_help=True)
 app.command(epilog=account.EXAMPLES)(account.account)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=sample.EXAMPLES, hidden=True)(sample.sample)

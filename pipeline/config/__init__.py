@@ -3,10 +3,11 @@
 from pipeline.config.folders import default_state_folder
 from pipeline.config.load import load
 from pipeline.config.mistakes import is_loopback
-from pipeline.config.settings import PUBLIC_AUDIOTAG_URL, Settings, known_keys
+from pipeline.config.settings import PUBLIC_AUDIOTAG_URL, ServerSettings, Settings, known_keys
 
 __all__ = [
     "PUBLIC_AUDIOTAG_URL",
+    "ServerSettings",
     "Settings",
     "default_state_folder",
     "is_loopback",

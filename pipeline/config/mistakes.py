@@ -73,7 +73,7 @@ def explained(error: ErrorDetails, sources: list[tuple[str, Nested]]) -> UsageEr
     if error["type"] == "extra_forbidden":
         return UsageError(
             f"{_place(loc, sources)}: unknown key",
-            hint=suggestion(name, [*known_keys(), "audiotag", "audio", "budget"]),
+            hint=suggestion(name, [*known_keys(), "audiotag", "audio", "budget", "server"]),
         )
     model: type[BaseModel] = Settings
     allowed = ""
@@ -94,7 +94,8 @@ def _place(loc: tuple[str, ...], sources: list[tuple[str, Nested]]) -> str:
     for source, values in sources:
         if _holds(values, loc):
             if source == "flag":
-                return "--" + loc[0].replace("_", "-")
+                # A flag sets a key of a table by the key's own name: --port is server.port.
+                return "--" + loc[1 if isinstance(values[loc[0]], dict) else 0].replace("_", "-")
             if source == "environment":
                 short = next((name for name, key in SHORT_NAMES.items() if key == loc[:2]), "")
                 return short if os.environ.get(short) else PREFIX + "__".join(loc[:2]).upper()

@@ -82,6 +82,25 @@ class AudioSettings(BaseModel):
     workers: int | None = Field(default=None, ge=1, le=256, description="a whole number from 1 to 256")
 
 
+class ServerSettings(BaseModel):
+    """The self-hosted service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="an address of this machine")
+    port: int = Field(default=8080, ge=0, le=65535, description="a port from 0 (any free one) to 65535")
+    allow_remote: bool = Field(default=False, description="true or false")
+    workers: int | None = Field(default=None, ge=1, le=256, description="a whole number from 1 to 256")
+    queue: int = Field(default=500, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    queue_per_key: int = Field(default=200, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    uploads: int = Field(default=64, ge=1, le=1000, description="a whole number from 1 to 1000")
+    upload_mb: int = Field(default=100, ge=1, le=1000, description="megabytes from 1 to 1000")
+    analyse: float = Field(default=3600.0, ge=15, le=86_400, description="seconds from 15 to 86400")
+    rate_per_key: float = Field(default=100.0, gt=0, le=100_000, description="requests a second, above 0")
+    rate_per_address: float = Field(default=200.0, gt=0, le=100_000, description="requests a second, above 0")
+    open_metrics: bool = Field(default=False, description="true or false")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. A field's description says what is allowed, and error lines quote it."""
 
@@ -120,6 +139,7 @@ class Settings(BaseSettings):
     audiotag: AudioTagSettings = Field(default=AudioTagSettings(), description="a table of keys")
     budget: BudgetSettings = Field(default=BudgetSettings(), description="a table of keys")
     audio: AudioSettings = Field(default=AudioSettings(), description="a table of keys")
+    server: ServerSettings = Field(default=ServerSettings(), description="a table of keys")
     keys: dict[str, Key] = Field(default_factory=dict, description="a table of address = key")
 
     @classmethod

@@ -36,8 +36,8 @@ LEAD_VOTES: Final = 20
 LEAD_Z: Final = 3.0
 LEAD_CROWD: Final = 10
 """A track with well over twice the votes of every other is the right one also where noise hides its peaks from the
-score. In 3 200 searches for music that was not there no wrong one had 2.2 times the votes of the third best, a remix (2.3)
-apart. In a catalogue of less than a dozen tracks it says nothing."""
+score. In 3 200 searches for music that was not there no wrong one had 2.2 times the votes of the third best, but for a
+remix (2.3). In a catalogue of less than a dozen tracks it says nothing."""
 
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""

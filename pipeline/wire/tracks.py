@@ -38,7 +38,7 @@ _SERIES = re.compile(
     r"|.*[(\[][^)\]]*\b(?:series|sampler|compilation)\s*[)\]]",
     re.IGNORECASE,
 )
-_YEARS = range(1850, 2200)
+_YEARS = range(1000, 2200)
 
 
 def matches_of(candidates: Sequence[Candidate]) -> tuple[Match, ...]:
