@@ -19,9 +19,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from pipeline.database import Database
 from pipeline.server import schema
@@ -54,6 +54,21 @@ class Job:
     length_s: int
     pcm: Path
     """What is analysed: 8 kHz mono int16, little-endian, nothing else in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A job as it is written down."""
+
+    token: str
+    key_id: int
+    created_at: float
+    start_s: int
+    length_s: int
+    state: State
+    reply: str
+    places: str
+    """JSON, see `worker.Answer`; both are empty until the job is answered."""
 
 
 class Jobs:
@@ -138,10 +153,10 @@ class Jobs:
         """Let a job that was taken wait again."""
         self._queue.put(job.key_id, job)
 
-    def settle(self, job: Job, reply: str) -> None:
-        """Keep the answer of a job: the reply to `get_result`, word for word."""
+    def settle(self, job: Job, reply: str, *, places: str = "") -> None:
+        """Keep the answer of a job: the reply to `get_result`, word for word, and what only the page shows."""
         with self._database.write() as connection:
-            answered = {"state": State.ANSWERED, "reply": reply}
+            answered = {"state": State.ANSWERED, "reply": reply, "places": places}
             connection.execute(update(schema.jobs).where(_is(job.token)).values(answered))
         self._done(job)
 
@@ -172,6 +187,20 @@ class Jobs:
         if row.state == State.FAILED:
             raise Refusal(ErrorText.RECOGNITION_ERROR)
         return str(row.reply) if row.state == State.ANSWERED else None
+
+    def record(self, key_id: int, token: str) -> Record | None:
+        """The job behind a token; None when it is unknown, another key's, or five minutes old."""
+        if not self._alive(token):
+            return None
+        with self._database.read() as connection:
+            row = connection.execute(select(schema.jobs).where(_is(token))).one_or_none()
+        return None if row is None or row.key_id != key_id else _record(row)
+
+    def recent(self, most: int) -> list[Record]:
+        """The newest jobs that are not yet forgotten, newest first."""
+        with self._database.read() as connection:
+            newest = select(schema.jobs).order_by(schema.jobs.c.job_id.desc()).limit(most)
+            return [_record(row) for row in connection.execute(newest)]
 
     def pending(self, token: str) -> Future[None] | None:
         """What is done when the job of this token is; None when it is already, or never was."""
@@ -251,3 +280,16 @@ class Jobs:
 
 def _is(token: str) -> ColumnElement[bool]:
     return schema.jobs.c.token == token
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(
+        token=row.token,
+        key_id=row.key_id,
+        created_at=row.created_at,
+        start_s=row.start_s,
+        length_s=row.length_s,
+        state=State(row.state),
+        reply=row.reply,
+        places=row.places,
+    )

@@ -15,7 +15,7 @@ from typing import Final
 
 from pipeline.errors import StorageError
 from pipeline.server.jobs import Job, Jobs
-from pipeline.server.worker import OpenEar, work
+from pipeline.server.worker import Answer, OpenEar, work
 
 TRIES: Final = 2
 """A job whose worker died is given to another one once: it may have been the worker's fault, or the system's."""
@@ -120,26 +120,28 @@ class Workers:
                 continue
             began = time.monotonic()
             try:
-                reply, why_not = worker.ask(job)
+                answer = worker.ask(job)
             except WorkerLost:
                 self._lost(job)
                 raise
-            self._write_down(job, reply, why_not)
-            self._settled(job, time.monotonic() - began, "failed" if why_not else "answered")
+            self._write_down(job, answer)
+            self._settled(job, time.monotonic() - began, "failed" if answer.why_not else "answered")
 
     def _lost(self, job: Job) -> None:
         if self._stop.is_set() or self._jobs.tried(job) < TRIES:
             self._jobs.put_back(job)
             return
-        self._write_down(job, "", "it lost every worker that tried it")
+        self._write_down(job, Answer(why_not="it lost every worker that tried it"))
         self._settled(job, 0.0, "failed")
 
-    def _write_down(self, job: Job, reply: str, why_not: str) -> None:
-        if why_not:
-            _log.error("a job failed key=%d seconds=%d reason=%s", job.key_id, job.length_s, why_not)
+    def _write_down(self, job: Job, answer: Answer) -> None:
+        if answer.why_not:
+            _log.error("a job failed key=%d seconds=%d reason=%s", job.key_id, job.length_s, answer.why_not)
         while True:
             try:
-                return self._jobs.fail(job) if why_not else self._jobs.settle(job, reply)
+                if answer.why_not:
+                    return self._jobs.fail(job)
+                return self._jobs.settle(job, answer.reply, places=answer.places)
             except StorageError as error:
                 # A full disk: the answer is held until there is room, or until we are stopped; then it is found again.
                 _log.error("an answer could not be written down error=%s", error)
@@ -157,15 +159,14 @@ class _Worker:
         self._process.start()
         theirs.close()
         try:
-            ready, why_not = self._hear(START_S, patience_s=0.0)
-            if not ready:
+            if why_not := self._hear(START_S, patience_s=0.0).why_not:
                 raise WorkerLost(why_not)
         except WorkerLost:
             self.close()
             raise
 
-    def ask(self, job: Job) -> tuple[str, str]:
-        """The reply to a job, or why there is none. Raises WorkerLost."""
+    def ask(self, job: Job) -> Answer:
+        """What is said of a job. Raises WorkerLost."""
         limit_s = BASE_LIMIT_S + LIMIT_PER_S * job.length_s
         try:
             self._connection.send((job.pcm, job.start_s))
@@ -186,8 +187,8 @@ class _Worker:
             self._process.join()
         self._process.close()
 
-    def _hear(self, limit_s: float, *, patience_s: float) -> tuple[str, str]:
-        connection: Connection[object, tuple[str, str]] = self._connection
+    def _hear(self, limit_s: float, *, patience_s: float) -> Answer:
+        connection: Connection[object, Answer] = self._connection
         deadline = time.monotonic() + limit_s
         stopping = False
         with contextlib.suppress(EOFError, ConnectionError):
