@@ -95,7 +95,7 @@ class Door:
         self._metrics = metrics
         self._readiness = readiness
         self._folder = folder
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self.most_uploads = most_uploads
         self.uploads = 0
         # Questions have threads of their own: they never wait behind an upload that is being decoded.
@@ -171,13 +171,13 @@ class Door:
             request.headers.get("content-type", ""),
             _patient(request.stream()),
             folder=self._folder,
-            most_bytes=self._most_bytes,
+            most_bytes=self.most_bytes,
             keep=keep,
         )
 
     def has_space(self) -> bool:
         """Whether the disk has room for one more upload."""
-        return shutil.disk_usage(self._folder).free > SPARE_BYTES + self._most_bytes
+        return shutil.disk_usage(self._folder).free > SPARE_BYTES + self.most_bytes
 
     async def brake(self, request: Request, key: str | None = None) -> None:
         """Keep a request waiting whose address, or key, asks too often."""
