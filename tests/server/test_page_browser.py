@@ -136,7 +136,9 @@ def test_the_keyboard_alone_is_enough(browser: Any, music: Path) -> None:
 
     tab_to("Skip to the content")
     tab_to("file")
-    browser.find_element(By.ID, "file").send_keys(str(music / "clip.wav"))  # what the system's own dialogue does
+    browser.find_element(By.ID, "file").send_keys(
+        str(music / "clip.wav")
+    )  # what the system's own dialogue does
     assert "First Tune" in answer(browser).text
     tab_to("Play it from there")
     press(Keys.ENTER)
