@@ -137,7 +137,7 @@ class Service:
                     workers=self.workers,
                     decoder=decoder,
                     open_catalogue=open_catalogue,
-                    uploads=state / FOLDER_NAME / "music",
+                    folder=state / FOLDER_NAME,
                     password=settings.page_password.get_secret_value() if settings.page_password else None,
                 )
             self._ends = ends.pop_all()

@@ -21,6 +21,7 @@ from pipeline.server.page.desk import FOLDER, Desk, PageError
 from pipeline.server.page.home import Home
 from pipeline.server.page.music import Music
 from pipeline.server.page.office import Office
+from pipeline.server.page.played import Played
 from pipeline.server.page.shelf import Shelf
 from pipeline.server.refusal import Refusal
 from pipeline.server.workers import Workers
@@ -36,15 +37,16 @@ def attach(
     workers: Workers,
     decoder: Decoder,
     open_catalogue: Callable[[], Catalogue],
-    uploads: Path,
+    folder: Path,
     password: str | None,
 ) -> None:
     """Add the page to the service's app; `ends` stops what it does in the background.
 
-    `uploads` is a folder of the page's own, for the music that comes through it into the catalogue.
+    In `folder` the page keeps the music that comes through it into the catalogue (`music`), and what was decoded for
+    listeners (`played`).
     """
     desk = Desk(door, Access(password))
-    shelf = Shelf(open_catalogue, uploads)
+    shelf = Shelf(open_catalogue, folder / "music")
     adding = Adding(shelf, decoder)
     ends.callback(adding.close)
 
@@ -53,7 +55,7 @@ def attach(
 
     router = APIRouter(dependencies=[Depends(brake)])
     router.include_router(Home(desk, accounts, jobs, shelf, decoder).router())
-    router.include_router(Music(desk, shelf, adding, decoder).router())
+    router.include_router(Music(desk, shelf, adding, Played(folder / "played", decoder)).router())
     router.include_router(
         Office(
             desk,

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-import logging
-import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse
 
-from pipeline.audio import EXTENSIONS, Decoder
+from pipeline.audio import EXTENSIONS
 from pipeline.engine.tracks import KnownTrack
 from pipeline.errors import MediaError, UsageError
-from pipeline.model import RATE_HZ
 from pipeline.server.form import Form
 from pipeline.server.page.adding import Adding
 from pipeline.server.page.desk import Desk, PageError
+from pipeline.server.page.played import Played
 from pipeline.server.page.shelf import Shelf
 from pipeline.server.refusal import Refusal
 from pipeline.wire.audiotag_errors import ErrorText
 
 PAGE_TRACKS: Final = 50
-DECODES: Final = 2
-"""Tracks that are decoded for listeners at a time."""
+LISTENERS: Final = 4
 
 WAIT_S: Final = 4.0
 """A short addition is over before its page is shown."""
-
-_log = logging.getLogger(__name__)
-
-BUSY: Final = PageError(
-    409, "Music is being added already.", "Wait until that is done; the catalogue page says when."
-)
 
 
 class Music:
     """Routes for admins."""
 
-    def __init__(self, desk: Desk, shelf: Shelf, adding: Adding, decoder: Decoder) -> None:
+    def __init__(self, desk: Desk, shelf: Shelf, adding: Adding, played: Played) -> None:
         self._desk = desk
         self._shelf = shelf
         self._adding = adding
-        self._decoder = decoder
-        self._listeners = anyio.CapacityLimiter(DECODES)
+        self._played = played
+        # They wait for each other's decoding: in threads of their own, so that nobody else waits with them.
+        self._listening = anyio.CapacityLimiter(LISTENERS)
 
     def router(self) -> APIRouter:
         router = APIRouter(prefix="/catalogue", include_in_schema=False)
@@ -93,7 +84,13 @@ class Music:
             raise PageError(404, "The file of this track is gone, or has changed since it was added.")
         if source.media_type is not None:
             return FileResponse(source.path, media_type=source.media_type, stat_result=source.status)
-        return StreamingResponse(self._wav(track), media_type="audio/wav")
+        try:
+            path = await run_sync(lambda: self._played.wav(track, source), limiter=self._listening)
+        except MediaError as error:
+            raise PageError(
+                422, "The file of this track cannot be decoded any more.", error.message
+            ) from error
+        return FileResponse(path, media_type="audio/wav")
 
     async def upload(self, request: Request) -> Response:
         """Add an uploaded file."""
@@ -102,7 +99,7 @@ class Music:
             upload = self._kept(form)
             filename = form.filename
             if not await self._desk.asked(lambda: self._adding.add_upload(upload, filename)):
-                raise BUSY
+                raise _busy()
         await self._desk.asked(lambda: self._adding.wait(WAIT_S))
         return self._desk.go("/catalogue")
 
@@ -123,7 +120,7 @@ class Music:
                 raise PageError(422, error.message, error.hint) from error
             return self._desk.page(request, "folder.html", folder=folder, preview=preview)
         if not self._adding.add_folder(folder):
-            raise BUSY
+            raise _busy()
         await self._desk.asked(lambda: self._adding.wait(WAIT_S))
         return self._desk.go("/catalogue")
 
@@ -156,19 +153,10 @@ class Music:
             raise Refusal(ErrorText.NOT_AVAILABLE)
         return form.upload
 
-    async def _wav(self, track: KnownTrack) -> AsyncIterator[bytes]:
-        async with self._listeners:
-            blocks = self._decoder.whole(track.path)
-            try:
-                yield _wav_header(track.duration_s)
-                while (pcm := await run_sync(next, blocks, None)) is not None:
-                    yield pcm.astype("<i2", copy=False).tobytes()
-            except MediaError as error:
-                # The player has had the beginning; what is left to do is to end.
-                _log.info("a track could not be played to its end reason=%s", error.message)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await run_sync(blocks.close)
+
+def _busy() -> PageError:
+    hint = "Wait until that is done; the catalogue page says when."
+    return PageError(409, "Music is being added already.", hint)
 
 
 def _folder(form: Form) -> Path:
@@ -179,13 +167,3 @@ def _folder(form: Form) -> Path:
             422, "There is no such folder on this machine.", "Give its whole path, such as /home/me/Music."
         )
     return folder
-
-
-def _wav_header(length_s: float) -> bytes:
-    size_bytes = 2 * round(length_s * RATE_HZ)
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + size_bytes, b"WAVE"),
-        *(b"fmt ", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16),
-        *(b"data", size_bytes),
-    )
