@@ -45,15 +45,26 @@ class Child:
     """A running program: read `chunks`, then `returncode` and `stderr`. Leaving the context kills it."""
 
     def __init__(
-        self, argv: Sequence[str | bytes], *, limits: Limits, stdin: IO[bytes] | int = subprocess.DEVNULL
+        self,
+        argv: Sequence[str | bytes],
+        *,
+        limits: Limits,
+        stdin: IO[bytes] | int = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
-        self._limits = limits
+        self._limits, self._passed = limits, pass_fds
         self._stderr = bytearray()
         try:
             # A process group of its own: Ctrl-C in the terminal is ours to handle, and everything the child
             # starts can be killed with it.
             self._process = subprocess.Popen(
-                argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, process_group=0
+                argv,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             raise MediaError(
@@ -75,6 +86,10 @@ class Child:
                 memory = (limits.memory_bytes, limits.memory_bytes)
                 resource.prlimit(self._process.pid, resource.RLIMIT_AS, memory)
                 resource.prlimit(self._process.pid, resource.RLIMIT_CORE, (0, 0))
+                if self._passed:
+                    # What goes into passed files cannot be counted on its way.
+                    size = (limits.output_bytes, limits.output_bytes)
+                    resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, size)
 
     @property
     def pid(self) -> int:
@@ -164,10 +179,14 @@ class Finished:
 
 
 def run(
-    argv: Sequence[str | bytes], *, limits: Limits | None = None, stdin: IO[bytes] | int = subprocess.DEVNULL
+    argv: Sequence[str | bytes],
+    *,
+    limits: Limits | None = None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end and return what it wrote; MediaError if it cannot start or breaks a limit."""
-    with Child(argv, limits=limits or Limits(), stdin=stdin) as child:
+    with Child(argv, limits=limits or Limits(), stdin=stdin, pass_fds=pass_fds) as child:
         stdout = bytearray()
         for chunk in child.chunks():
             stdout += chunk

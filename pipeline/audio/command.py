@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ _OUTPUT = "earmark-output"
 
 _QUIET = ("-nostdin", "-hide_banner", "-v", "error")
 
+_ONE_THREAD = ("-filter_complex_threads", "1")
+
 _CONFINED: dict[str, str] = {
     # Only this one local file: no playlist and no reference inside a container may open another one.
     "protocol_whitelist": "file,pipe",
@@ -36,47 +40,89 @@ _TO_PCM: dict[str, str | int] = {"sample_rates": RATE_HZ, "sample_fmts": "s16", 
 _RAW: dict[str, str] = {"format": "s16le", "flush_packets": "0"}
 
 
-def spans(exe: str, path: str, segments: Sequence[Segment], *, one_channel: bool) -> list[bytes]:
-    """Decode several segments of one file, one after the other, to 8 kHz mono s16le on stdout.
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Several segments of one file; `one_channel` takes the first channel instead of a mix of all."""
 
-    `one_channel` takes the first channel instead of a mix of all.
+    path: str
+    segments: tuple[Segment, ...]
+    one_channel: bool
+
+    @property
+    def lengths(self) -> list[int]:
+        """Samples of each segment, where the file holds them all."""
+        return [round(segment.length_s * RATE_HZ) for segment in self.segments]
+
+
+def spans(exe: str, request: Spans) -> list[bytes]:
+    """Decode segments of one file, one after the other, to 8 kHz mono s16le on stdout."""
+    paths = [request.path] * len(request.segments)
+    return _compiled(exe, _joined(request, "pipe:1"), *paths, before=_ONE_THREAD)
+
+
+def shared_spans(exe: str, requests: Sequence[Spans], outputs: Sequence[int]) -> list[bytes]:
+    """Decode segments of several files, those of each to the file descriptor beside it.
+
+    Each file has a filter graph of its own: ffmpeg builds a graph anew when the sound of one of its inputs
+    changes form midway, and then loses what waits at the others.
     """
+    inputs: list[str] = []
+    graphs: list[str] = []
+    paths: list[str] = []
+    for request, output in zip(requests, outputs, strict=True):
+        arguments = ffmpeg.get_args(_joined(request, f"pipe:{output}", first=len(paths)))
+        begin = arguments.index("-filter_complex")
+        inputs += arguments[:begin]
+        # Numbers of inputs and names of links hold for the whole command, and ffmpeg-python begins both at 0.
+        first, prefix = len(paths), f"[f{output}s"
+        for part in arguments[begin:]:
+            part = re.sub(r"\[(\d+):a:0\]", lambda found: f"[{int(found[1]) + first}:a:0]", part)  # noqa: B023
+            graphs.append(part.replace("[s", prefix))
+        paths += [request.path] * len(request.segments)
+    return _named([exe, *_QUIET, *_ONE_THREAD, *inputs, *graphs], *paths)
+
+
+def _joined(request: Spans, output: str, *, first: int = 0) -> Any:
     pieces = []
-    for number, segment in enumerate(segments):
+    for number, (segment, samples) in enumerate(
+        zip(request.segments, request.lengths, strict=True), start=first
+    ):
         source = ffmpeg.input(
             _INPUT.format(number),
             ss=f"{segment.start_s:.6f}",
             t=f"{segment.length_s + SLACK_S:.6f}",
-            **_decoding(),
+            **_decoding(request.path),
         )
-        pieces.append(_to_pcm(source, one_channel).filter("atrim", end_sample=samples_in(segment)))
+        pieces.append(_to_pcm(source, request.one_channel).filter("atrim", end_sample=samples))
     joined = pieces[0] if len(pieces) == 1 else ffmpeg.concat(*pieces, v=0, a=1)
-    return _compiled(
-        exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=("-filter_complex_threads", "1")
-    )
+    return ffmpeg.output(joined, output, **_RAW)
 
 
 def whole(exe: str, path: str, *, start_s: float = 0.0, one_channel: bool) -> list[bytes]:
     """Decode one file from `start_s` to its end to 8 kHz mono s16le on stdout."""
     seek = {"ss": f"{start_s:.6f}"} if start_s else {}
-    joined = _to_pcm(ffmpeg.input(_INPUT.format(0), **seek, **_decoding()), one_channel)
-    return _compiled(
-        exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=("-filter_complex_threads", "1")
-    )
+    joined = _to_pcm(ffmpeg.input(_INPUT.format(0), **seek, **_decoding(path)), one_channel)
+    return _compiled(exe, ffmpeg.output(joined, "pipe:1", **_RAW), path, before=_ONE_THREAD)
 
 
 def describe(exe: str, path: str) -> list[bytes]:
     """Make ffmpeg say on stderr what it thinks a file is; it ends with an error, for want of an output."""
-    source = ffmpeg.input(_INPUT.format(0), **_CONFINED)
+    source = ffmpeg.input(_INPUT.format(0), **opening(path))
     argv = ffmpeg.output(source, _OUTPUT).compile(cmd=[exe, "-nostdin", "-hide_banner"])
     return _named(argv[:-1], path)
 
 
 def count(exe: str, path: str) -> list[bytes]:
     """Demux the sound of one file to its end, reporting on stdout how far it got (`out_time_us=`)."""
-    source = ffmpeg.input(_INPUT.format(0), **_CONFINED, vn=None, sn=None, dn=None)
+    source = ffmpeg.input(_INPUT.format(0), **opening(path), vn=None, sn=None, dn=None)
     output = ffmpeg.output(source["a:0"], "pipe:2", format="null", codec="copy")
     return _compiled(exe, output, path, before=("-nostats", "-progress", "pipe:1"))
+
+
+def opening(path: str) -> dict[str, str]:
+    """The options any input is opened with: nothing but this one file, and no long search in a WAV."""
+    # Newer versions look through 500 kB of each WAV for DTS in disguise: 25 ms. It shows in the first frames.
+    return {**_CONFINED, "probesize": "65536"} if path.lower().endswith(".wav") else _CONFINED
 
 
 def encode(
@@ -98,14 +144,10 @@ def encode(
     return _named(argv, str(path))
 
 
-def samples_in(segment: Segment) -> int:
-    return round(segment.length_s * RATE_HZ)
-
-
-def _decoding() -> dict[str, str | int | None]:
+def _decoding(path: str) -> dict[str, str | int | None]:
     # One thread a file: files are decoded side by side, and ffmpeg's own threads cost more than they bring.
     # Pictures, subtitles and data are not even demuxed (cover art is a video stream).
-    return {**_CONFINED, "threads": 1, "vn": None, "sn": None, "dn": None}
+    return {**opening(path), "threads": 1, "vn": None, "sn": None, "dn": None}
 
 
 def _to_pcm(source: Any, one_channel: bool) -> Any:
@@ -116,17 +158,18 @@ def _to_pcm(source: Any, one_channel: bool) -> Any:
     return sound.filter("asetnsamples", n=GATHERED_SAMPLES, p=0).filter("aformat", **_TO_PCM)
 
 
-def _compiled(exe: str, output: Any, path: str, *, before: Sequence[str]) -> list[bytes]:
-    return _named(output.compile(cmd=[exe, *_QUIET, *before]), path)
+def _compiled(exe: str, output: Any, *paths: str, before: Sequence[str]) -> list[bytes]:
+    return _named(output.compile(cmd=[exe, *_QUIET, *before]), *paths)
 
 
-def _named(argv: Sequence[str], path: str) -> list[bytes]:
-    """Put the real name in: ffmpeg-python takes no names that are not UTF-8.
+def _named(argv: Sequence[str], *paths: str) -> list[bytes]:
+    """Put the real names in, one for each input or output: ffmpeg-python takes no names that are not UTF-8.
 
     `file:` and an absolute path make `-x.mp3`, `http:x.mp3` and `concat:a|b.mp3` plain names.
     """
-    name = named(path)
-    return [name if part.startswith(("earmark-input-", _OUTPUT)) else os.fsencode(part) for part in argv]
+    names = {_INPUT.format(number): named(path) for number, path in enumerate(paths)}
+    names[_OUTPUT] = named(paths[0])
+    return [names.get(part) or os.fsencode(part) for part in argv]
 
 
 def named(path: str) -> bytes:

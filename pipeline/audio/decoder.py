@@ -43,6 +43,10 @@ class Decoder(Protocol):
     def name(self) -> str:
         """The program at work, e.g. `ffmpeg 5.1.6 (system)`."""
 
+    @property
+    def callers(self) -> int:
+        """How many threads at a time make the most of it."""
+
     def inspect(self, path: str) -> MediaInfo:
         """Duration and tags as the file states them."""
 

@@ -1,9 +1,12 @@
-"""The decoder that runs ffmpeg: one process a file, whatever number of segments."""
+"""The decoder that runs ffmpeg: one process for all segments of a file, or of a few files."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,8 +15,10 @@ from pipeline.audio.child import Child, Limits, run
 from pipeline.audio.decoder import BLOCK_S, START, MediaInfo, check_file, counted_if_short
 from pipeline.audio.ffmpeg import Ffmpeg
 from pipeline.audio.pool import WorkerPool
+from pipeline.audio.sharing import Sharing
 from pipeline.audio.silence import is_silent
 from pipeline.audio.tags import inspect_file
+from pipeline.errors import MediaError
 from pipeline.model import RATE_HZ, Pcm, Segment
 
 SPANS_AT_ONCE = 6
@@ -21,6 +26,12 @@ SPANS_AT_ONCE = 6
 
 _PROBE_LIMITS = Limits(wall_s=60.0, cpu_s=60)
 """The worst normal call takes 1.4 s of processor time."""
+
+_SHARED_LIMITS = Limits(wall_s=20.0, cpu_s=20)
+"""Of several segments in one process: past these, each gets a process and the limits above of its own."""
+
+CALLERS_A_PROCESS, MORE_CALLERS = 5, 8
+"""Threads that keep it busy: enough for requests to come together, and on many cores no crowd."""
 
 _WHOLE_LIMITS = Limits(wall_s=24 * 3600.0, stall_s=60.0, cpu_s=3600, output_bytes=1 << 40)
 """The slowest codec decodes an hour in 9 s: this is for files of days. `stall_s` stops a stuck file."""
@@ -31,13 +42,19 @@ _BLOCK_BYTES = int(BLOCK_S * RATE_HZ) * 2
 class FfmpegDecoder:
     """A Decoder over one ffmpeg binary."""
 
-    def __init__(self, ffmpeg: Ffmpeg, pool: WorkerPool) -> None:
+    def __init__(self, ffmpeg: Ffmpeg, pool: WorkerPool, *, processes: int) -> None:
         self._ffmpeg = ffmpeg
         self._pool = pool
+        self._sharing = Sharing(processes, self._decoded)
+        self._callers = min(processes * CALLERS_A_PROCESS, processes + MORE_CALLERS)
 
     @property
     def name(self) -> str:
         return self._ffmpeg.name
+
+    @property
+    def callers(self) -> int:
+        return self._callers
 
     def inspect(self, path: str) -> MediaInfo:
         check_file(path)
@@ -61,19 +78,46 @@ class FfmpegDecoder:
         return heard
 
     def _spans(self, path: str, segments: Sequence[Segment], *, one_channel: bool) -> list[Pcm]:
-        argv = command.spans(self._ffmpeg.path, path, segments, one_channel=one_channel)
-        # The exit code says nothing: one broken frame sets it, and a file cut short does not.
-        pcm = _pcm(run(argv, limits=_PROBE_LIMITS).stdout)
-        if len(segments) == 1:
-            return [pcm]
-        lengths = [command.samples_in(segment) for segment in segments]
-        if len(pcm) == sum(lengths):
-            return np.split(pcm, np.cumsum(lengths)[:-1])
-        # Joined, the pieces do not tell which of them came back short: ask for each alone.
-        return [self._spans(path, [segment], one_channel=one_channel)[0] for segment in segments]
+        return self._sharing.ask(command.Spans(path, tuple(segments), one_channel))
+
+    def _decoded(self, requests: Sequence[command.Spans]) -> list[list[Pcm] | None]:
+        """The segments of each request. None for one of several that gave less than it should."""
+        if len(requests) == 1:
+            return [self._alone(requests[0])]
+        with ExitStack() as stack:
+            # In memory and not a pipe for each, which would have to be emptied side by side.
+            files = [stack.enter_context(open(os.memfd_create("pcm"), "rb", buffering=0)) for _ in requests]
+            outputs = [file.fileno() for file in files]
+            argv = command.shared_spans(self._ffmpeg.path, requests, outputs)
+            run(argv, limits=_SHARED_LIMITS, pass_fds=outputs)
+            heard: list[list[Pcm] | None] = []
+            for request, file in zip(requests, files, strict=True):
+                file.seek(0)
+                heard.append(_split(_pcm(bytearray(file.read())), request.lengths))
+            return heard
+
+    def _alone(self, request: command.Spans) -> list[Pcm]:
+        if len(request.segments) == 1:
+            argv = command.spans(self._ffmpeg.path, request)
+            # The exit code says nothing: one broken frame sets it, and a file cut short does not.
+            pcm = _pcm(run(argv, limits=_PROBE_LIMITS).stdout)
+            # Where the sound changes form midway, ffmpeg begins to count anew.
+            return [pcm[: request.lengths[0]]]
+        # Joined, the pieces do not tell which of them came back short, nor which one made ffmpeg stop for good:
+        # ask for each alone.
+        return self._together(request) or [
+            self._alone(replace(request, segments=(segment,)))[0] for segment in request.segments
+        ]
+
+    def _together(self, request: command.Spans) -> list[Pcm] | None:
+        try:
+            ended = run(command.spans(self._ffmpeg.path, request), limits=_SHARED_LIMITS)
+        except MediaError:
+            return None
+        return _split(_pcm(ended.stdout), request.lengths)
 
     def _check_start(self, path: str) -> None:
-        argv = command.spans(self._ffmpeg.path, path, [START], one_channel=False)
+        argv = command.spans(self._ffmpeg.path, command.Spans(path, (START,), one_channel=False))
         ended = run(argv, limits=_PROBE_LIMITS)
         if not ended.stdout:
             raise chatter.translated(ended.stderr, path)
@@ -133,6 +177,10 @@ class FfmpegDecoder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _split(pcm: Pcm, lengths: Sequence[int]) -> list[Pcm] | None:
+    return np.split(pcm, np.cumsum(lengths)[:-1]) if len(pcm) == sum(lengths) else None
 
 
 def _pcm(raw: bytearray) -> Pcm:

@@ -27,7 +27,7 @@ def open_decoder(*, backend: Backend = "auto", ffmpeg: str = "", workers: int | 
     """
     binary = find(ffmpeg)
     pool = WorkerPool(workers or cores())
-    by_ffmpeg = FfmpegDecoder(binary, pool)
+    by_ffmpeg = FfmpegDecoder(binary, pool, processes=workers or cores())
     if backend == "ffmpeg" or (backend == "auto" and not pyav_installed()):
         return by_ffmpeg
     try:

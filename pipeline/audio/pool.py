@@ -76,6 +76,7 @@ class WorkerPool:
     """At most `count` workers, started when first needed; callers beyond that wait their turn."""
 
     def __init__(self, count: int) -> None:
+        self.count = count
         # Last in, first out: a light load keeps few workers busy and starts no more.
         self._slots: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(count):

@@ -13,9 +13,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.audio import chatter, command
+from pipeline.audio import adts, chatter, command
 from pipeline.audio.decoder import START, MediaInfo, believable
-from pipeline.audio.formats import DEMUXERS
 from pipeline.audio.silence import is_silent
 from pipeline.audio.tags import from_mapping
 from pipeline.audio.wav import wav_bytes
@@ -23,6 +22,9 @@ from pipeline.model import RATE_HZ, Pcm, Segment
 
 PREROLL_S = 0.1
 """Decoded before a segment and thrown away: mp3 frames lean on earlier ones, and the resampler settles."""
+
+TAIL_S = 0.05
+"""Decoded beyond a segment, so that the resampler (it looks 2 ms ahead) never makes up a sample of it."""
 
 _MICROSECONDS = 1_000_000
 
@@ -44,6 +46,8 @@ def trial() -> str:
 
 
 def inspect(path: str) -> MediaInfo:
+    if path.lower().endswith(adts.EXTENSION) and (counted := adts.counted(path)):
+        return counted
     with _opened(path) as container:
         entries: dict[str, str] = {}
         for stream in container.streams.audio[:1]:
@@ -90,9 +94,8 @@ def spans(path: str, segments: Sequence[Segment]) -> list[Pcm]:
 
 
 def _opened(path: str) -> Any:
-    options = {"protocol_whitelist": "file,pipe", "format_whitelist": ",".join(DEMUXERS)}
     try:
-        return av.open(_name(path), options=options, **_ANY_TAGS)
+        return av.open(_name(path), options=command.opening(path), **_ANY_TAGS)
     except av.error.ArgumentError:
         # What av_open_input answers when the format is not on the list.
         raise chatter.translated(b"Format not on whitelist", path) from None
@@ -130,7 +133,7 @@ def _frames(container: Any, stream: Any, flaws: list[str]) -> Iterator[Any]:
 
 
 def _span(container: Any, stream: Any, segment: Segment, flaws: list[str], *, one_channel: bool) -> Pcm:
-    wanted = command.samples_in(segment)
+    wanted = round(segment.length_s * RATE_HZ)
     # As `ffmpeg -ss` counts: from the container's first timestamp.
     origin_s = (container.start_time or 0) / _MICROSECONDS
     begin_s = segment.start_s + origin_s
@@ -140,18 +143,18 @@ def _span(container: Any, stream: Any, segment: Segment, flaws: list[str], *, on
         flaws.append(str(error.strerror))
         return np.empty(0, np.int16)
     resampler = _Resampler(one_channel)
-    surplus: int | None = None
+    skipped: int | None = None
     for frame in _frames(container, stream, flaws):
-        if surplus is None:
+        if skipped is None:
             at_s = begin_s if frame.time is None else frame.time
             if at_s + frame.samples / frame.sample_rate <= begin_s - PREROLL_S:
                 continue
-            surplus = max(round((begin_s - at_s) * RATE_HZ), 0)
-        if resampler.push(frame) >= surplus + wanted:
+            skipped = max(round((begin_s - at_s) * RATE_HZ), 0)
+            enough_s = (skipped + wanted) / RATE_HZ + TAIL_S
+        if resampler.push(frame) >= enough_s:
             break
-    else:
-        resampler.finish()
-    skipped = surplus or 0
+    resampler.finish()
+    skipped = skipped or 0
     return resampler.samples()[skipped : skipped + wanted].copy()
 
 
@@ -164,15 +167,16 @@ class _Resampler:
         self._swr: Any = None
         self._source: tuple[Any, ...] = ()
         self._pieces: list[npt.NDArray[np.int16]] = []
-        self._count = 0
+        self._taken_s = 0.0
 
-    def push(self, frame: Any) -> int:
-        """Take a frame; return how many samples have come out so far."""
+    def push(self, frame: Any) -> float:
+        """Take a frame; return how many seconds have gone in so far."""
+        # Looked at for every frame: the fifo itself does not notice another number of channels, and crashes.
         source = (frame.format.name, frame.layout.name, frame.sample_rate)
         if source != self._source:
             self.finish()
             sample_format, layout = ("s16p", source[1]) if self._one_channel else ("s16", "mono")
-            self._swr = av.AudioResampler(sample_format, layout, RATE_HZ, frame_size=24_000)
+            self._swr = av.AudioResampler(sample_format, layout, RATE_HZ)
             self._gathered = av.AudioFifo()
             self._source = source
         # The place is known from the first frame; the fifo would insist on timestamps without a gap.
@@ -180,7 +184,8 @@ class _Resampler:
         self._gathered.write(frame)
         if self._gathered.samples >= command.GATHERED_SAMPLES:
             self._resample(self._gathered.read())
-        return self._count
+        self._taken_s += frame.samples / frame.sample_rate
+        return self._taken_s
 
     def finish(self) -> None:
         """Get out what is still inside."""
@@ -192,10 +197,7 @@ class _Resampler:
             self._swr = None
 
     def _resample(self, gathered: Any) -> None:
-        for frame in self._swr.resample(gathered):
-            piece = frame.to_ndarray()[0]
-            self._pieces.append(piece)
-            self._count += len(piece)
+        self._pieces += [frame.to_ndarray()[0] for frame in self._swr.resample(gathered)]
 
     def samples(self) -> Pcm:
         return np.concatenate(self._pieces) if self._pieces else np.empty(0, np.int16)

@@ -25,6 +25,11 @@ class PyavDecoder:
     def name(self) -> str:
         return self._name
 
+    @property
+    def callers(self) -> int:
+        # One hands over the next file while the others' are being decoded.
+        return self._pool.count + 1
+
     def inspect(self, path: str) -> MediaInfo:
         check_file(path)
         info: MediaInfo = self._pool.call("pyav.inspect", path, limit_s=30)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tinytag import TinyTag, TinyTagException
 
-from pipeline.audio import chatter, command
+from pipeline.audio import adts, chatter, command
 from pipeline.audio.child import Limits, run
 from pipeline.audio.decoder import MediaInfo, believable
 from pipeline.audio.pool import WorkerPool
@@ -50,11 +50,12 @@ def from_mapping(entries: Mapping[str, str]) -> Tags:
 
 def inspect_file(pool: WorkerPool, exe: str, path: str) -> MediaInfo:
     """What the file says of itself. Raises MediaError only when not even ffmpeg can make anything of it."""
-    if path.lower().endswith((*TinyTag.SUPPORTED_FILE_EXTENSIONS, *_MP4_BY_OTHER_NAMES)):
-        info: MediaInfo | None = pool.call("tags.read_tags", path, limit_s=10)
-        if info is not None:
-            return info
-    return described(exe, path)
+    info: MediaInfo | None = None
+    if path.lower().endswith(adts.EXTENSION):
+        info = pool.call("adts.counted", path, limit_s=30)
+    elif path.lower().endswith((*TinyTag.SUPPORTED_FILE_EXTENSIONS, *_MP4_BY_OTHER_NAMES)):
+        info = pool.call("tags.read_tags", path, limit_s=10)
+    return info or described(exe, path)
 
 
 def read_tags(path: str) -> MediaInfo | None:

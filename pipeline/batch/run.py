@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from pipeline.audio import Decoder, cores
+from pipeline.audio import Decoder
 from pipeline.batch.ask import Asker, Patience, Unanswered
 from pipeline.batch.budget import Budget
 from pipeline.batch.convert import Piece, convert
@@ -124,7 +124,7 @@ class _Run:
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)
-        workers = options.workers or cores() + 1
+        workers = options.workers or decoder.callers
         self._workers = workers
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)

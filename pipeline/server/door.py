@@ -7,6 +7,7 @@ import functools
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ SILENCE_S: Final = 20.0
 
 UPLOAD_S: Final = 900.0
 """100 MB at 1 Mbit/s take 840 s; whoever is slower holds a place for nothing."""
+
+SLOWEST_BYTES_S: Final = 8000
+"""After `SILENCE_S` a body must have come at this pace, on average: a byte now and then holds no place either."""
 
 HOLD_S: Final = 0.25
 """`get_result` waits so long for a job that is about to be answered: it saves most clients their second question,
@@ -96,8 +100,9 @@ class Door:
         self._readiness = readiness
         self._folder = folder
         self.most_bytes = most_bytes
-        self.most_uploads = most_uploads
-        self.uploads = 0
+        self._most_uploads = most_uploads
+        self.uploads: Counter[str] = Counter()
+        """Uploads being received or decoded, by address."""
         # Questions have threads of their own: they never wait behind an upload that is being decoded.
         self._decoding = anyio.CapacityLimiter(decodes)
         self._asking = anyio.CapacityLimiter(8)
@@ -109,7 +114,8 @@ class Door:
         """Any request to `/api`: always HTTP 200, for many clients give up on anything else before they read it."""
         if request.method != "POST":
             return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
-        from_here = is_here(request.client.host if request.client else None)
+        address = request.client.host if request.client else ""
+        from_here = is_here(address)
 
         def welcome(form: Form) -> bool:
             # A key that came before the file and is not let in saves the disk the upload; `api` says why.
@@ -118,7 +124,7 @@ class Door:
 
         try:
             async with self.received(request, welcome) as form:
-                return await self._reply(request, form, from_here=from_here)
+                return await self._reply(address, form, from_here=from_here)
         except ClientLeft:
             return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
 
@@ -127,7 +133,7 @@ class Door:
         """What a request holds; its file is on the disk for as long as the block lasts, if it is `welcome` when it
         begins. Raises ClientLeft.
         """
-        with Form() as form, _Place(self) as place:
+        with Form() as form, _Place(self, request.client.host if request.client else "") as place:
             try:
                 await self._read(request, form, lambda: welcome(form) and place.take())
             except (ClientDisconnect, TimeoutError) as error:
@@ -142,9 +148,9 @@ class Door:
         """What `decode` returns, in its turn among all that is being decoded."""
         return await run_sync(decode, limiter=self._decoding)
 
-    async def _reply(self, request: Request, form: Form, *, from_here: bool) -> Response:
+    async def _reply(self, address: str, form: Form, *, from_here: bool) -> Response:
         began = time.monotonic()
-        await self.brake(request, form.fields.get("apikey", "").strip()[:64])
+        await self.brake(address, form.fields.get("apikey", "").strip()[:64])
         action = form.fields.get("action", "")
         if action == "get_result":
             await self.hold(form.fields.get("token", ""), HOLD_S)
@@ -175,13 +181,16 @@ class Door:
             keep=keep,
         )
 
-    def has_space(self) -> bool:
-        """Whether the disk has room for one more upload."""
+    def has_place(self, address: str) -> bool:
+        """Whether one more upload may be kept: half of the places are the most that one other machine gets."""
+        if self.uploads.total() >= self._most_uploads:
+            return False
+        if not is_here(address) and self.uploads[address] >= max(self._most_uploads // 2, 1):
+            return False
         return shutil.disk_usage(self._folder).free > SPARE_BYTES + self.most_bytes
 
-    async def brake(self, request: Request, key: str | None = None) -> None:
+    async def brake(self, address: str, key: str | None = None) -> None:
         """Keep a request waiting whose address, or key, asks too often."""
-        address = request.client.host if request.client else ""
         delay_s = max(self._per_address.delay_s(address), 0.0 if key is None else self._per_key.delay_s(key))
         if delay_s:
             await asyncio.sleep(min(delay_s, MOST_DELAY_S))
@@ -195,15 +204,15 @@ class Door:
 class _Place:
     """One upload's right to be on the disk; there are as many as `most_uploads`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, address: str) -> None:
         self._door = door
+        self._address = address
         self._taken = False
 
     def take(self) -> bool:
         """Whether there is a place, and room on the disk: else the file is read and let go."""
-        door = self._door
-        self._taken = door.uploads < door.most_uploads and door.has_space()
-        door.uploads += self._taken
+        self._taken = self._door.has_place(self._address)
+        self._door.uploads[self._address] += self._taken
         return self._taken
 
     def __enter__(self) -> Self:
@@ -212,7 +221,8 @@ class _Place:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._door.uploads -= self._taken
+        self._door.uploads[self._address] -= self._taken
+        self._door.uploads += Counter()  # forgets the addresses that hold none
 
 
 def create_app(door: Door) -> FastAPI:
@@ -265,15 +275,19 @@ class _Headers:
 
 
 async def _patient(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises TimeoutError when it stalls, or takes longer than any honest client."""
-    ends = time.monotonic() + UPLOAD_S
+    """The body as it comes. Raises TimeoutError when it stalls, trickles, or takes longer than any honest client."""
+    began, received = time.monotonic(), 0
     step: Callable[[], Awaitable[bytes]] = body.__anext__
     while True:
+        took_s = time.monotonic() - began
+        if took_s > UPLOAD_S or received < (took_s - SILENCE_S) * SLOWEST_BYTES_S:
+            raise TimeoutError
         try:
-            async with asyncio.timeout(min(SILENCE_S, max(ends - time.monotonic(), 0.0))):
+            async with asyncio.timeout(SILENCE_S):
                 chunk = await step()
         except StopAsyncIteration:
             return
+        received += len(chunk)
         yield chunk
 
 

@@ -1,6 +1,6 @@
 """Jobs: one upload's analysis, from the charge to the answer behind its token.
 
-accept: charge + row (one transaction) ──► queue ──► take ──► settle, or fail with the money back
+accept: charge + row (one transaction) ──► queue ──► take ──► finish: answered, or failed and paid back
                                             │
 a restart finds the rows still waiting ─────┘            five minutes after accept the token is forgotten
 """
@@ -14,14 +14,14 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from pipeline.database import Database
 from pipeline.server import schema
@@ -57,6 +57,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A job that a worker is done with."""
+
+    job: Job
+    reply: str = ""
+    """The reply to `get_result`, word for word; empty when there is none: the job failed and is paid back."""
+    places: str = ""
+    """What only the page shows, see `worker.Answer`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A job as it is written down."""
 
@@ -68,7 +79,7 @@ class Record:
     state: State
     reply: str
     places: str
-    """JSON, see `worker.Answer`; both are empty until the job is answered."""
+    """As in `Ended`; both are empty until the job is answered."""
 
 
 class Jobs:
@@ -153,24 +164,18 @@ class Jobs:
         """Let a job that was taken wait again."""
         self._queue.put(job.key_id, job)
 
-    def settle(self, job: Job, reply: str, *, places: str = "") -> None:
-        """Keep the answer of a job: the reply to `get_result`, word for word, and what only the page shows."""
+    def finish(self, ended: Sequence[Ended]) -> None:
+        """Write down how jobs ended, all in one transaction: a disk takes as long for one as for twenty."""
         with self._database.write() as connection:
-            answered = {"state": State.ANSWERED, "reply": reply, "places": places}
-            connection.execute(update(schema.jobs).where(_is(job.token)).values(answered))
-        self._done(job)
-
-    def fail(self, job: Job) -> None:
-        """Give up on a job: its seconds were not analysed, so they are given back."""
-        with self._database.write() as connection:
-            row = connection.execute(
-                select(schema.jobs).where(_is(job.token), schema.jobs.c.state == State.WAITING)
-            ).one_or_none()
-            if row is not None:
-                refund(connection, row.key_id, Charge(row.charged_free_s, row.charged_credits))
-                failed = {"state": State.FAILED, "charged_free_s": 0, "charged_credits": 0}
-                connection.execute(update(schema.jobs).where(_is(job.token)).values(failed))
-        self._done(job)
+            for one in ended:
+                if one.reply:
+                    answered = {"state": State.ANSWERED, "reply": one.reply, "places": one.places}
+                    connection.execute(update(schema.jobs).where(_is(one.job.token)).values(answered))
+                elif _refunded(connection, one.job.token):
+                    failed = {"state": State.FAILED, "charged_free_s": 0, "charged_credits": 0}
+                    connection.execute(update(schema.jobs).where(_is(one.job.token)).values(failed))
+        for one in ended:
+            self._done(one.job)
 
     def answer(self, key_id: int, token: str) -> str | None:
         """What `get_result` says: the reply kept, or None while the job waits.
@@ -215,12 +220,8 @@ class Jobs:
             return
         with self._database.write() as connection:
             for token in old:
-                row = connection.execute(
-                    select(schema.jobs).where(_is(token), schema.jobs.c.state == State.WAITING)
-                ).one_or_none()
-                if row is not None:
-                    refund(connection, row.key_id, Charge(row.charged_free_s, row.charged_credits))
-                    _log.warning("a job was not reached in time key=%d seconds=%d", row.key_id, row.length_s)
+                if _refunded(connection, token):
+                    _log.warning("a job was not reached in time and is given back")
                 connection.execute(delete(schema.jobs).where(_is(token)))
         for token in old:
             with self._lock:
@@ -276,6 +277,15 @@ class Jobs:
 
     def _place(self, token: str) -> Path:
         return self._folder / f"{token}.pcm"
+
+
+def _refunded(connection: Connection, token: str) -> bool:
+    """Give back what a job that still waits was charged; False when it no longer does, or never was."""
+    waiting = select(schema.jobs).where(_is(token), schema.jobs.c.state == State.WAITING)
+    row = connection.execute(waiting).one_or_none()
+    if row is not None:
+        refund(connection, row.key_id, Charge(row.charged_free_s, row.charged_credits))
+    return row is not None
 
 
 def _is(token: str) -> ColumnElement[bool]:

@@ -110,7 +110,7 @@ class Service:
                 most_bytes=most_bytes,
                 most_s=settings.analyse,
             )
-            door = Door(
+            self.door = Door(
                 api,
                 self.jobs,
                 self._metrics,
@@ -124,14 +124,14 @@ class Service:
                 per_address=Pace(per_s=settings.rate_per_address, burst=2 * settings.rate_per_address),
                 open_metrics=settings.open_metrics,
             )
-            self.app = create_app(door)
+            self.app = create_app(self.door)
             if open_catalogue is not None:
                 from pipeline.server.page.attach import attach  # noqa: PLC0415 -- it brings the engine
 
                 attach(
                     self.app,
                     ends,
-                    door=door,
+                    door=self.door,
                     accounts=self.accounts,
                     jobs=self.jobs,
                     workers=self.workers,
@@ -185,8 +185,15 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _settled(self, job: Job, seconds: float, outcome: str) -> None:
-        self._metrics.settled(outcome, seconds, job.length_s)
+    def _settled(self, job: Job, seconds: float, why_not: str) -> None:
+        self._metrics.settled("failed" if why_not else "answered", seconds, job.length_s)
+        took_ms = round(seconds * 1000)
+        if why_not:
+            _log.error(
+                "failed key=%d seconds=%d took_ms=%d reason=%s", job.key_id, job.length_s, took_ms, why_not
+            )
+        else:
+            _log.info("answered key=%d seconds=%d took_ms=%d", job.key_id, job.length_s, took_ms)
 
     def _sweep(self) -> None:
         while not self._stop.wait(SWEEP_S):

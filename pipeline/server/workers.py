@@ -6,15 +6,17 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Final
 
 from pipeline.errors import StorageError
-from pipeline.server.jobs import Job, Jobs
+from pipeline.server.jobs import Ended, Job, Jobs
 from pipeline.server.worker import Answer, OpenEar, work
 
 TRIES: Final = 2
@@ -53,7 +55,10 @@ class WorkerLost(Exception):
 
 
 class Workers:
-    """`count` processes, each fed by a thread of this one. `settled` hears how long every job took, and its fate."""
+    """`count` processes, each fed by a thread of this one.
+
+    `settled` hears of every job how many seconds it took and, if it failed, why.
+    """
 
     def __init__(
         self, jobs: Jobs, open_ear: OpenEar, *, count: int, settled: Callable[[Job, float, str], None]
@@ -66,6 +71,9 @@ class Workers:
             threading.Thread(target=self._run, args=(number,), name=f"lane-{number}")
             for number in range(count)
         ]
+        self._writer = threading.Thread(target=self._write, name="writer")
+        # Bounded: with a disk that refuses, lanes stop rather than gather answers that a crash would lose.
+        self._ended: queue.Queue[_Result | None] = queue.Queue(maxsize=100)
         self._states: dict[int, Readiness] = dict.fromkeys(range(count), Readiness.LOADING)
         self._served = False
         self.restarts = 0
@@ -81,6 +89,7 @@ class Workers:
         # Each worker is one of several: numpy's own threads would only fight over the cores.
         for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+        self._writer.start()
         for lane in self._lanes:
             lane.start()
 
@@ -89,6 +98,8 @@ class Workers:
         self._stop.set()
         for lane in self._lanes:
             lane.join()
+        self._ended.put(None)
+        self._writer.join()
 
     def _run(self, number: int) -> None:
         while not self._stop.is_set():
@@ -124,29 +135,49 @@ class Workers:
             except WorkerLost:
                 self._lost(job)
                 raise
-            self._write_down(job, answer)
-            self._settled(job, time.monotonic() - began, "failed" if answer.why_not else "answered")
+            ended = Ended(job, answer.reply, answer.places)
+            self._ended.put(_Result(ended, answer.why_not, time.monotonic() - began))
 
     def _lost(self, job: Job) -> None:
         if self._stop.is_set() or self._jobs.tried(job) < TRIES:
             self._jobs.put_back(job)
-            return
-        self._write_down(job, Answer(why_not="it lost every worker that tried it"))
-        self._settled(job, 0.0, "failed")
+        else:
+            self._ended.put(_Result(Ended(job), "it lost every worker that tried it", 0.0))
 
-    def _write_down(self, job: Job, answer: Answer) -> None:
-        if answer.why_not:
-            _log.error("a job failed key=%d seconds=%d reason=%s", job.key_id, job.length_s, answer.why_not)
+    def _write(self) -> None:
+        """Write results down, together those that came meanwhile, so that no lane waits for the disk."""
+        last = False
+        while not last:
+            gathered = [self._ended.get()]
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    gathered.append(self._ended.get_nowait())
+            results = [result for result in gathered if result is not None]
+            last = len(results) < len(gathered)
+            if results and self._written(results):
+                for result in results:
+                    self._settled(result.ended.job, result.seconds, result.why_not)
+
+    def _written(self, results: list[_Result]) -> bool:
         while True:
             try:
-                if answer.why_not:
-                    return self._jobs.fail(job)
-                return self._jobs.settle(job, answer.reply, places=answer.places)
+                self._jobs.finish([result.ended for result in results])
             except StorageError as error:
-                # A full disk: the answer is held until there is room, or until we are stopped; then it is found again.
-                _log.error("an answer could not be written down error=%s", error)
+                # A full disk: answers are held until there is room, or until we are stopped; then they are found again.
+                _log.error("answers could not be written down count=%d error=%s", len(results), error)
                 if self._stop.wait(PAUSE_S):
-                    return None
+                    return False
+            else:
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What came of a job, on its way to the disk."""
+
+    ended: Ended
+    why_not: str
+    seconds: float
 
 
 class _Worker:

@@ -49,6 +49,20 @@ def album(tmp_path_factory: pytest.TempPathFactory, music: npt.NDArray[np.float3
 
 
 @pytest.fixture(scope="session")
+def patchwork(tmp_path_factory: pytest.TempPathFactory, music: npt.NDArray[np.float32]) -> Path:
+    """MP3 frames of other rates and fewer channels, one after the other: a valid file of 32 s."""
+    folder = tmp_path_factory.mktemp("patchwork")
+    content = b""
+    for rate_hz, channels in ((44_100, 2), (44_100, 1), (32_000, 1), (48_000, 2)):
+        piece = folder / f"{rate_hz}-{channels}.mp3"
+        plain = {"write_xing": "0", "id3v2_version": "0", "ar": str(rate_hz), "ac": str(channels)}
+        encode(piece, music[: MUSIC_RATE_HZ * 8], MUSIC_RATE_HZ, options=plain)
+        content += piece.read_bytes()
+    (folder / "patchwork.mp3").write_bytes(content)
+    return folder / "patchwork.mp3"
+
+
+@pytest.fixture(scope="session")
 def tags() -> Tags:
     return TAGS
 

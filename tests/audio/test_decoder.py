@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
+import wave
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.audio import Decoder, encode, is_silent, level_dbfs, open_decoder
+from pipeline.audio import Decoder, adts, encode, is_silent, level_dbfs, open_decoder
 from pipeline.audio.child import Finished, Limits, run
 from pipeline.model import RATE_HZ, Pcm, Segment, Tags
 
@@ -220,3 +224,56 @@ def _children() -> set[int]:
         if fields[1] == mine:
             found.add(int(status.parent.name))
     return found
+
+
+@pytest.mark.parametrize("decoder", ["av"], indirect=True)
+def test_sound_that_changes_its_form_midway_is_heard_throughout(decoder: Decoder, patchwork: Path) -> None:
+    (span,) = decoder.spans(str(patchwork), [Segment(2.0, 26.0)])
+    assert len(span) == 26 * RATE_HZ
+    for second in range(26):
+        assert not is_silent(span[second * RATE_HZ : (second + 1) * RATE_HZ])
+
+
+def test_dts_disguised_as_the_samples_of_a_wav_is_recognised(
+    decoder: Decoder, tmp_path: Path, music: npt.NDArray[np.float32]
+) -> None:
+    """As on a DTS CD: played as samples it is noise at full level."""
+    encode(tmp_path / "song.dts", music[: 44_100 * 10], 44_100, options={"acodec": "dca", "strict": "-2"})
+    path = tmp_path / "song.wav"
+    with wave.open(str(path), "wb") as disguise:
+        disguise.setnchannels(2)
+        disguise.setsampwidth(2)
+        disguise.setframerate(44_100)
+        disguise.writeframes((tmp_path / "song.dts").read_bytes())
+    encode(tmp_path / "plain.flac", music[: 44_100 * 10], 44_100)
+    (span,) = decoder.spans(str(path), [Segment(2.0, 5.0)])
+    (plain,) = decoder.spans(str(tmp_path / "plain.flac"), [Segment(2.0, 5.0)])
+    assert level_dbfs(span) == pytest.approx(level_dbfs(plain), abs=1.0)
+
+
+def test_the_length_of_a_raw_aac_file_is_counted_and_not_guessed(
+    decoder: Decoder, album: dict[str, Path], tmp_path: Path
+) -> None:
+    content = album["aac"].read_bytes()
+    path = tmp_path / "song.aac"
+    for share in (1.0, 0.6, 0.3):
+        path.write_bytes(content[: int(len(content) * share)])
+        assert decoder.inspect(str(path)).duration_s == pytest.approx(decoder.measure(str(path)), abs=0.03)
+
+
+def test_an_aac_file_with_tags_is_left_to_the_decoder(
+    decoder: Decoder, album: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "song.aac"
+    path.write_bytes(b"ID3\3\0\0\0\0\0\0" + album["aac"].read_bytes())
+    assert adts.counted(str(path)) is None
+    assert decoder.inspect(str(path)).duration_s == pytest.approx(48.0, abs=3.0)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_more_than_an_aac_file_of_unknown_length(content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".aac") as file:
+        file.write(b"\xff\xf1" + content)
+        file.flush()
+        counted = adts.counted(file.name)
+    assert counted is None or 0 < (counted.duration_s or 0) <= 200

@@ -36,6 +36,7 @@ class Noise:
     """A decoder of made-up audio, another for every file; it does as told with some of them."""
 
     name = "noise"
+    callers = 3
 
     def __init__(
         self, *, length_s: float = 60.0, fault: Exception | None = None, after_s: float = 0.0

@@ -5,6 +5,7 @@ To add a recognizer, add a factory to FACTORIES: a context manager that yields a
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,11 @@ from pipeline.errors import TokenLost
 from pipeline.model import Probe, Recognition, Recognizer, Status
 from pipeline.recognizers.audiotag import AudioTag
 from pipeline.recognizers.embedded import Embedded
-from pipeline.retry import Clock, poll
+from pipeline.retry import Clock, SystemClock, poll
 from tests.engine.melodies import cut, entry, tune
 from tests.recognizers.conftest import MONKEY, noise
+from tests.server.ears import engine
+from tests.server.running import serving
 from tests.services.audiotag import KEY, AudioTagService, known_by_hash
 from tests.services.clock import FakeClock
 
@@ -61,7 +64,22 @@ def embedded() -> Iterator[Subject]:
         yield Subject(Embedded(catalogue), known, entry(1).track.title, unknown, FakeClock())
 
 
-FACTORIES: list[Callable[[], AbstractContextManager[Subject]]] = [audiotag, embedded]
+@contextmanager
+def self_hosted() -> Iterator[Subject]:
+    """The client against our own service over the same two tunes."""
+    with TemporaryDirectory() as folder:
+        music = Path(folder) / "catalogue"
+        with Catalogue.open(music, create=True) as catalogue:
+            catalogue.add([entry(1), entry(2)])
+        with (
+            serving(Path(folder) / "state", functools.partial(engine, music)) as running,
+            AudioTag(running.url, running.key) as recognizer,
+        ):
+            known, unknown = (Probe(cut(tune(seed), 12, 15)) for seed in (1, 3))
+            yield Subject(recognizer, known, entry(1).track.title, unknown, SystemClock())
+
+
+FACTORIES: list[Callable[[], AbstractContextManager[Subject]]] = [audiotag, embedded, self_hosted]
 
 
 @pytest.fixture(scope="module", params=FACTORIES, ids=lambda factory: factory.__name__)

@@ -73,6 +73,16 @@ def test_no_more_is_analysed_than_the_limit(tmp_path: Path, decoder: Decoder) ->
     assert len(taken(tmp_path / "x.wav", Span(), decoder, most_s=45)) == 45 * RATE_HZ
 
 
+@pytest.mark.parametrize("start_s", [47.0, 400.0])
+def test_a_start_beyond_the_end_is_too_short(tmp_path: Path, decoder: Decoder, start_s: float) -> None:
+    upload = tmp_path / "x.mp3"
+    encode(upload, ticks(50), 8000)
+    with pytest.raises(Refusal) as refusal:
+        taken(upload, Span(start_s), decoder)
+
+    assert refusal.value.error is ErrorText.TOO_SHORT
+
+
 def test_a_video_without_sound_is_no_audio(tmp_path: Path, decoder: Decoder) -> None:
     (tmp_path / "x.wma").write_bytes(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(5000))
     with pytest.raises(Refusal) as refusal:

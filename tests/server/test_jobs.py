@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.server.accounts import Accounts
 from pipeline.server.fair import FairQueue
-from pipeline.server.jobs import Jobs
+from pipeline.server.jobs import Ended, Jobs
 from pipeline.server.refusal import Refusal
 from pipeline.server.service import open_accounts
 from pipeline.wire.audiotag_errors import ErrorText
@@ -60,7 +60,7 @@ def test_a_token_lives_for_five_minutes(tmp_path: Path) -> None:
         token = accepted(queue, account.key_id)
         job = queue.take(0)
         assert job is not None
-        queue.settle(job, "the reply")
+        queue.finish([Ended(job, "the reply")])
         clocks.wait(299)
         assert queue.answer(account.key_id, token) == "the reply"
         clocks.wait(1)
@@ -130,12 +130,30 @@ def test_a_job_that_fails_is_given_back_once(tmp_path: Path) -> None:
         accepted(queue, account.key_id)
         job = queue.take(0)
         assert job is not None
-        queue.fail(job)
-        queue.fail(job)
+        queue.finish([Ended(job)])
+        queue.finish([Ended(job)])
         clocks.wait(301)
         queue.sweep()
 
         assert accounts.all()[0].credits == 100
+
+
+def test_jobs_that_end_together_are_each_what_they_are(tmp_path: Path) -> None:
+    clocks = Clocks()
+    with jobs(tmp_path, clocks) as (accounts, queue):
+        _, account = accounts.add(credits=100)
+        tokens = [accepted(queue, account.key_id) for _ in range(3)]
+        taken = [queue.take(0) for _ in range(3)]
+        queue.finish(
+            [Ended(job, reply) for job, reply in zip(taken, ("one", "", "three"), strict=True) if job]
+        )
+
+        assert queue.answer(account.key_id, tokens[0]) == "one"
+        assert queue.answer(account.key_id, tokens[2]) == "three"
+        with pytest.raises(Refusal) as refusal:
+            queue.answer(account.key_id, tokens[1])
+        assert refusal.value.error is ErrorText.RECOGNITION_ERROR
+        assert accounts.all()[0].credits == 70
 
 
 def test_an_account_that_cannot_pay_leaves_no_job(tmp_path: Path) -> None:

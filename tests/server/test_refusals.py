@@ -99,6 +99,24 @@ def test_a_bug_costs_one_job_and_its_seconds_are_given_back(shared: Running) -> 
     assert stat["credits_spent"] == 0
 
 
+def test_an_answer_that_cannot_be_written_down_is_held_until_it_can(
+    shared: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, tries = shared.service.jobs.finish, []
+
+    def full_twice(ended: object) -> None:
+        tries.append(ended)
+        if len(tries) <= 2:
+            raise StorageError("the disk is full")
+        finish(ended)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pipeline.server.workers.PAUSE_S", 0.05)
+    monkeypatch.setattr(shared.service.jobs, "finish", full_twice)
+
+    assert shared.result(shared.upload(KNOWN)["token"])["result"] == "found"
+    assert len(tries) == 3
+
+
 def test_an_engine_that_never_opens_is_an_init_error(tmp_path: Path) -> None:
     with serving(tmp_path, ears.deaf) as running:
         until_health_says(running, "failed")

@@ -69,6 +69,12 @@ def served(state: Path, key: str = "") -> Iterator[Command]:
             process.kill()
 
 
+def children(pid: int) -> list[int]:
+    """Of every thread: a worker is the child of the thread that feeds it."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for each in lists for child in each.read_text().split()]
+
+
 def music(state: Path) -> None:
     from pipeline.engine.catalogue import Catalogue
 
@@ -81,6 +87,7 @@ def test_killed_with_jobs_waiting_it_answers_them_after_the_restart(tmp_path: Pa
     with served(tmp_path) as first:
         # The worker is still compiling: all of these wait.
         tokens = [first.upload(cut(tune(seed), 5, 15))["token"] for seed in (1, 2, 3)]
+        orphans = children(first.process.pid)
         first.process.send_signal(signal.SIGKILL)
         first.process.wait(30)
     (tmp_path / "server/uploads/half-an-upload.mp3").write_bytes(bytes(1000))
@@ -95,6 +102,8 @@ def test_killed_with_jobs_waiting_it_answers_them_after_the_restart(tmp_path: Pa
         ]
         stat = second.ask("stat")
 
+    assert orphans
+    assert not any(Path(f"/proc/{pid}").exists() for pid in orphans)
     assert [reply["result"] for reply in replies] == ["found", "found", "not found"]
     assert [reply["data"][0]["tracks"][0][0] for reply in replies[:2]] == ["Tune 1", "Tune 2"]
     assert (stat["uploaded_duration_sec"], stat["credits_spent"]) == (45, 45)

@@ -51,7 +51,7 @@ def attach(
     ends.callback(adding.close)
 
     async def brake(request: Request) -> None:
-        await door.brake(request)
+        await door.brake(request.client.host if request.client else "")
 
     router = APIRouter(dependencies=[Depends(brake)])
     router.include_router(Home(desk, accounts, jobs, shelf, decoder).router())

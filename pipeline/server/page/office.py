@@ -112,7 +112,7 @@ class Office:
             figures = {
                 "Tracks in the catalogue": f"{tracks:,}",
                 "Jobs waiting": f"{len(self._jobs):,}",
-                "Uploads being received": f"{self._desk.door.uploads:,}",
+                "Uploads being received": f"{self._desk.door.uploads.total():,}",
                 "Workers that had to be replaced": f"{self._restarts():,}",
                 "Free disk space": f"{free_gb:,.1f} GB",
                 "Decoder": self._decoder.name,
