@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,6 +155,8 @@ def test_a_mark_is_worth_nothing_in_another_session_or_from_another_site(running
         {"Forwarded": "for=192.0.2.7"},
         {"Host": "evil.example"},
         {"Host": "localhost.evil.example:8080"},
+        {"Host": "127.0.0.1.evil_.example"},
+        {"Host": "evil_.example"},
     ],
 )
 def test_who_is_elsewhere_is_no_admin(running: Running, path: str, headers: dict[str, str]) -> None:
@@ -267,9 +270,42 @@ def test_the_catalogue_is_searched_by_any_words(visitor: Visitor, query: str, ti
     assert re.findall(r'<a href="/catalogue/[^"]*"><bdi>([^<]*)', text) == titles
 
 
-@pytest.mark.parametrize("page_number", ["0", "-3", "99999", "x"])
+@pytest.mark.parametrize("page_number", ["0", "-3", "99999", "x", "9" * 30])
 def test_an_odd_page_number_shows_a_page_or_an_error_and_no_fault(visitor: Visitor, page_number: str) -> None:
-    assert visitor.get("/catalogue", params={"page": page_number}).status_code in (200, 422)
+    reply = visitor.get("/catalogue", params={"page": page_number})
+
+    assert (reply.status_code, words(reply)[:9]) in [(200, "Catalogue"), (422, "There is ")]
+
+
+ODD_REQUESTS = (
+    "GET / HTTP/1.0",
+    "GET / HTTP/1.1\r\nHost: [",
+    "GET / HTTP/1.1\r\nHost: ",
+    "GET / HTTP/1.1\r\nHost: a@b:99999",
+    "GET /keys HTTP/1.1\r\nHost: x@localhost",
+    "GET /keys HTTP/1.1\r\nHost: evil.example/@localhost",
+    "GET /keys HTTP/1.1\r\nHost: localhost:1\r\nHost: evil.example",
+    "GET /keys HTTP/1.1\r\nHost: evil.example\r\nCookie: earmark_page=\xff\xfe; a",
+    "GET /result/%ff%00 HTTP/1.1\r\nHost: localhost",
+    "GET /catalogue/%ff%00/sound HTTP/1.1\r\nHost: localhost",
+    "GET /static/../desk.py HTTP/1.1\r\nHost: localhost",
+    "GET /static/%2e%2e/desk.py HTTP/1.1\r\nHost: localhost",
+    "POST /identify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0",
+    f"POST /keys/{'9' * 30}/revoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0",
+)
+
+
+@pytest.mark.parametrize("request_head", ODD_REQUESTS)
+def test_an_odd_request_sees_nothing_and_sets_off_no_fault(
+    visitor: Visitor, running: Running, request_head: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as connection:
+        connection.sendall(f"{request_head}\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        reply = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    status = int(reply.split()[1])
+    assert 400 <= status < 500 or (status == 200 and "GET / " in request_head)
+    assert b"Keys and credits" not in reply
 
 
 def test_a_file_that_browsers_play_is_sent_as_it_is_and_in_parts(visitor: Visitor, folder: Path) -> None:
@@ -388,7 +424,9 @@ def test_a_folder_says_what_it_would_add_before_it_does(folder: Path, tmp_path: 
     assert (folder / "music" / "one.flac").exists()
 
 
-@pytest.mark.parametrize("given", ["", "music", "../..", "/no/such/folder", "/etc/passwd", "/\0"])
+@pytest.mark.parametrize(
+    "given", ["", "music", "../..", "/no/such/folder", "/etc/passwd", "/\0", "/" + "a" * 5000]
+)
 def test_what_is_no_folder_is_refused(visitor: Visitor, given: str) -> None:
     reply = visitor.post("/catalogue/folder", seen="/catalogue", data={"folder": given})
 

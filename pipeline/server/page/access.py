@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 import secrets
 import threading
@@ -22,6 +21,7 @@ SIGNED_IN_S: Final = 12 * 3600.0
 MOST_SESSIONS: Final = 1000
 
 _SESSION = re.compile(r"[0-9a-f]{32}")
+_OWN_NAME = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.ASCII | re.IGNORECASE)
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
@@ -115,9 +115,6 @@ def _is_at_this_machine(request: Request) -> bool:
     """
     if any(name in request.headers for name in _FORWARDED):
         return False
-    host = request.url.hostname or ""
-    try:
-        named = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        named = host == "localhost"
-    return named and is_here(request.client.host if request.client else None)
+    # The header itself: `request.url` makes this machine's address of a name that it finds malformed.
+    named = _OWN_NAME.fullmatch(request.headers.get("host", ""))
+    return named is not None and is_here(request.client.host if request.client else None)

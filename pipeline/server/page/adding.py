@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ from pipeline.files import storage_errors
 from pipeline.server.page.shelf import Shelf
 
 MOST_NAME_BYTES: Final = 120
+LOOK_S: Final = 10.0
+"""Looking through a folder takes no longer: then its first part must tell."""
+
 MOST_FAILED: Final = 20
 """So many failures are shown one by one; the rest is counted."""
 
@@ -50,6 +54,8 @@ class Preview:
     new: int
     first: tuple[str, ...]
     """Some of the new ones, relative to the folder."""
+    whole: bool
+    """Whether the folder was looked through to its end."""
 
 
 class Adding:
@@ -72,12 +78,15 @@ class Adding:
         """What `add_folder` would do. Raises UsageError for a folder that cannot be read."""
         there = {(track.path, track.size_bytes, track.mtime_ns) for track in self._shelf.catalogue().tracks()}
         files, new, first = 0, 0, []
+        ends = time.monotonic() + LOOK_S
         for source in walk([os.fsencode(folder)], on_trouble=lambda *_: None):
             files += 1
             if (source.fs_path, source.size_bytes, source.mtime_ns) not in there:
                 new += 1
                 first += [source.shown_path] if new <= show else []
-        return Preview(files, new, tuple(first))
+            if time.monotonic() > ends:
+                return Preview(files, new, tuple(first), whole=False)
+        return Preview(files, new, tuple(first), whole=True)
 
     def add_folder(self, folder: Path) -> bool:
         """Begin to add a folder; False when an addition is under way."""

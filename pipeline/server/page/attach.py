@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 
 from pipeline.audio import Decoder
@@ -69,5 +70,5 @@ def attach(
     )
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
-    for kind in (PageError, Refusal, EarmarkError, Exception):
+    for kind in (PageError, RequestValidationError, Refusal, EarmarkError, Exception):
         app.add_exception_handler(kind, desk.on_page_error)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -148,6 +149,10 @@ class Desk:
     def _told(self, request: Request, error: Exception) -> PageError:
         if isinstance(error, Refusal):
             return PageError(*_WORDS.get(error.error, (503, "That did not work.", "Try again in a minute.")))
+        if isinstance(error, RequestValidationError):
+            return PageError(
+                422, "There is no such page.", "The address is not one that a link here leads to."
+            )
         if isinstance(error, EarmarkError):
             _log.warning("the page could not be shown path=%s error=%s", request.url.path, error)
             if self.visitor(request).admin:

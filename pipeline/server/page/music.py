@@ -162,7 +162,11 @@ def _busy() -> PageError:
 def _folder(form: Form) -> Path:
     text = form.fields.get("folder", "").strip()
     folder = Path(text)
-    if not text or "\0" in text or not folder.is_absolute() or not folder.is_dir():
+    try:
+        there = folder.is_absolute() and folder.is_dir()
+    except (OSError, ValueError):  # a name that no folder can have
+        there = False
+    if not there:
         raise PageError(
             422, "There is no such folder on this machine.", "Give its whole path, such as /home/me/Music."
         )

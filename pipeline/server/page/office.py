@@ -6,9 +6,9 @@ import math
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from pipeline.audio import Decoder
 from pipeline.server.accounts import UNLIMITED, Account, Accounts
@@ -95,7 +95,7 @@ class Office:
         )
         return await self._keys(request, made=key)
 
-    async def revoke_key(self, request: Request, key_id: int) -> Response:
+    async def revoke_key(self, request: Request, key_id: Annotated[int, Path(ge=1, le=2**31)]) -> Response:
         """Make a key inactive for good."""
         self._desk.admin(request)
         async with self._desk.form(request):
