@@ -23,7 +23,7 @@ LAST := data/.last-identify
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help identify demo plan report catalogue serve doctor test test-all lint bench clean
+.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench clean
 
 help: ## print this list
 	@echo 'make identify MUSIC=~/Music    says what every file of that folder is'
@@ -104,7 +104,10 @@ test: $(VENV)/.tests lint ## lint, and every test that takes seconds
 	@$(VENV)/bin/python -m pytest -q -n 2 -m 'not slow' $(ARGS)
 
 test-all: $(VENV)/.tests ## the tests that take minutes, which make test leaves out
-	@$(VENV)/bin/python -m pytest -q -m slow $(ARGS)
+	@$(VENV)/bin/python -m pytest -q -n 2 -m slow $(ARGS)
+
+soak: $(VENV)/.tests ## kill runs with -9 a thousand times (ARGS="--kills N"), and count what was charged twice
+	@$(VENV)/bin/python -m tests.e2e.kills $(ARGS)
 
 lint: $(VENV)/.tests ## ruff, mypy, and the floors that imports must keep to
 	@$(VENV)/bin/ruff check --quiet

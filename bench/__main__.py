@@ -10,6 +10,7 @@ BENCHMARKS = {
     "convert": "decoding: CPU, files a second and memory, beside decoding alone and the document's own way",
     "engine": "fingerprints and queries: times real time, milliseconds, bytes an hour",
     "folder": "from a folder to answers beside fpcalc; memory from 50 files to 5,000",
+    "ledger": "a ledger of 100,000 files: opening, resuming, reporting, looking audio up by its sound",
     "serve": "the self-hosted service: one client, 50 clients for a minute, and a kill -9 in the middle",
     "overlap": "60 files at a service that takes 3 s each, beside the ideal and the document's script",
 }

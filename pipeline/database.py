@@ -1,8 +1,13 @@
-"""The one way to open a database: SQLite today, by SQLAlchemy Core so that PostgreSQL can carry it later."""
+"""The one way to open a database: SQLite today, by SQLAlchemy Core so that PostgreSQL can carry it later.
+
+What must not be lost once money is spent is written with `settle`, from a reserve of disk space that was set aside
+before the spending (`write(reserving=True)`): a disk that fills up in between costs nothing.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Executable, create_engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
 from pipeline.errors import StorageError
+
+RESERVE_BYTES = 2 << 20
+"""Room for the tokens of 64 uploads: each commit writes some five pages of 4 kB, twice when they are checkpointed."""
 
 
 class Database:
@@ -27,6 +35,8 @@ class Database:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._writing = threading.RLock()
+        self._reserve = _Reserve(path)
+        self._read_only = read_only
         # A creator, not a URL: a path may hold `?`, `%` or bytes that are no text.
         self._engine = create_engine(
             "sqlite://",
@@ -37,13 +47,30 @@ class Database:
         )
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that nobody else writes in; committed when the block ends, undone when it raises."""
+    def write(self, *, reserving: bool = False) -> Iterator[Connection]:
+        """A transaction that nobody else writes in; committed when the block ends, undone when it raises.
+
+        `reserving` refuses to begin unless there is room for what `settle` will have to write later.
+        """
         with self._writing, self._translated(), self._engine.connect() as connection:
+            if reserving:
+                self._reserve.hold()
             # IMMEDIATE: a writer of another process is waited for here, not failed on at the first INSERT.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
+
+    def settle(self, statement: Executable) -> None:
+        """A transaction of one statement, written even if the disk has filled up since the last `reserving`."""
+        with self._writing:
+            try:
+                with self.write() as connection:
+                    connection.execute(statement)
+            except StorageError:
+                if not self._reserve.release():
+                    raise
+                with self.write() as connection:
+                    connection.execute(statement)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -54,6 +81,8 @@ class Database:
 
     def close(self) -> None:
         self._engine.dispose()
+        if not self._read_only:
+            self._reserve.release()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -64,6 +93,55 @@ class Database:
                 f"the database {self.path} cannot be used: {error.orig}",
                 hint="check free space and permissions of its folder; what was written before is kept",
             ) from error
+
+
+class _Reserve:
+    """Disk space beside a database that nothing else can take: a file to be given up when it is needed."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._path = database.with_name(f"{database.name}-reserve")
+        self._held = False
+
+    def hold(self) -> None:
+        """Set the space aside, unless it is already. Raises StorageError where there is none."""
+        self._check_limit()
+        if self._held:
+            return
+        try:
+            with self._path.open("wb") as file:
+                # Noise, because a file system that compresses would keep no room for zeros.
+                file.write(os.urandom(RESERVE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self._path.unlink(missing_ok=True)
+            raise StorageError(
+                f"there is no room to go on writing {self._database}: {(error.strerror or str(error)).lower()}",
+                hint="free some space; the same command goes on where this one stopped",
+            ) from error
+        self._held = True
+
+    def release(self) -> bool:
+        """Give the space up, also what a run that was killed has left; False when there is none to give."""
+        self._held = False
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True
+
+    def _check_limit(self) -> None:
+        """A limit on the size of files (`ulimit -f`) stops a database on the emptiest disk."""
+        limit_bytes = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit_bytes == resource.RLIM_INFINITY:
+            return
+        for path in (self._database, self._database.with_name(f"{self._database.name}-wal")):
+            if path.exists() and path.stat().st_size + RESERVE_BYTES > limit_bytes:
+                raise StorageError(
+                    f"{path} may not grow beyond {limit_bytes} bytes, the limit on file sizes here",
+                    hint="raise the limit (ulimit -f), then run the same command again",
+                )
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

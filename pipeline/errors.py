@@ -5,7 +5,8 @@ EarmarkError                     exit  what the caller does
 ├── MediaError                     –   writes one file's row (`status`), goes on with the next
 ├── ServiceError                   5   the far service, in one of these ways:
 │   ├── ServiceBusy                5   waits (`retry_after_s` if it said so), asks again
-│   ├── ServiceUnreachable         5   nothing was sent: asks again, then stops the run
+│   ├── ServiceUnreachable         5   nothing was sent: asks again
+│   ├── ServiceDown                5   stops the run: it failed for everybody, for too long
 │   ├── UploadInDoubt              –   the upload may have been charged: written down, never blindly resent
 │   ├── SegmentRefused             –   this audio will never be taken: the segment failed, the run goes on
 │   ├── TokenLost                  –   the answer behind a token is gone: the segment failed, the run goes on
@@ -72,6 +73,10 @@ class ServiceBusy(ServiceError):
 
 class ServiceUnreachable(ServiceError):
     """No connection was made, so nothing was sent and nothing was charged."""
+
+
+class ServiceDown(ServiceError):
+    """The service was left alone again and again, and did not come back: it is given up for this run."""
 
 
 class UploadInDoubt(ServiceError):

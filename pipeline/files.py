@@ -1,15 +1,24 @@
-"""Replace files whole: a reader sees the old file or the new one, never half of either."""
+"""Replace files whole: a reader sees the old file or the new one, never half of either.
+
+Until it is whole, a file lies beside its place as `.earmark-<16 hex digits>` and is locked by whoever writes it. A kill
+leaves such a file behind but ends its lock, so the next write into that folder knows it for what it is, and removes it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import StorageError
+
+_UNFINISHED = re.compile(r"\.earmark-[0-9a-f]{16}(\.[^.]*)?")
 
 
 @contextmanager
@@ -22,7 +31,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     with storage_errors(path):
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _create_beside(target)
+        _sweep(target.parent)
+        temporary, lock = _create_beside(target)
         try:
             yield temporary
             _sync(temporary)
@@ -32,7 +42,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        finally:
+            os.close(lock)
         _sync(target.parent)
+
+
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for files that nobody keeps: gone when the block ends, or with the next write there."""
+    folder = _unfinished_name(path.resolve().parent)
+    folder.mkdir(0o700)
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _lock(lock)
+            yield folder
+        finally:
+            os.close(lock)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def ensure_writable(path: Path) -> None:
@@ -46,7 +74,10 @@ def ensure_writable(path: Path) -> None:
                 f"cannot write {path}: it is read-only", hint="choose another name or its mode"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        _create_beside(target).unlink()
+        _sweep(target.parent)
+        temporary, lock = _create_beside(target)
+        temporary.unlink()
+        os.close(lock)
 
 
 @contextmanager
@@ -61,12 +92,52 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _create_beside(target: Path) -> Path:
-    # The name is short and of its own, because a name of 255 bytes leaves no room for additions. Not mkstemp:
-    # that would make every report private (0600), whatever the user's umask says.
-    temporary = target.with_name(f".earmark-{secrets.token_hex(8)}{target.suffix}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    return temporary
+def _unfinished_name(folder: Path, ending: str = "") -> Path:
+    # Short and of its own, because a name of 255 bytes leaves no room for additions.
+    return folder / f".earmark-{secrets.token_hex(8)}{ending}"
+
+
+def _create_beside(target: Path) -> tuple[Path, int]:
+    """A new empty file, and the descriptor that keeps it locked."""
+    while True:
+        temporary = _unfinished_name(target.parent, target.suffix)
+        # Not mkstemp: that would make every report private (0600), whatever the user's umask says.
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        _lock(descriptor)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # swept by another process between those two lines: begin again
+
+
+def _lock(descriptor: int) -> None:
+    # A file system without locks: then nobody else gets the lock either, and nothing there is ever swept.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder: ours by name and owner, and locked by nobody."""
+    # What cannot be listed or removed is no obstacle to what is to be written.
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                with suppress(OSError):
+                    _remove_if_left(path)
+
+
+def _remove_if_left(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid():
+            return
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(path)
+        elif stat.S_ISREG(found.st_mode):
+            path.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:

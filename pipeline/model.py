@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -185,6 +186,25 @@ class Recognizer(Protocol):
 
     def still_names(self, track_id: str) -> bool:
         """Whether an earlier answer that named this track can stand (the catalogue still holds it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a service has counted for our key so far, all runs and programs together."""
+
+    uploaded_s: float
+    queries: int
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A paid recognizer that keeps count, and that can be told to send no more."""
+
+    def usage(self) -> Usage:
+        """The counters at this moment. Costs nothing."""
+
+    def heed(self, stop: threading.Event) -> None:
+        """Send no more uploads once `stop` is set, not even those that already wait for their turn."""
 
 
 @dataclass(frozen=True, slots=True)

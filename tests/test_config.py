@@ -306,6 +306,11 @@ def test_the_defaults_of_settings_and_of_a_run_are_the_same():
     assert (settings.coverage, settings.segment, settings.probes) == (run.coverage, run.segment_s, run.probes)
     assert (settings.mix_after, settings.mix_every) == (run.mix_after_s, run.mix_every_s)
     assert (settings.max_credits, settings.max_files) == (run.max_credits, run.max_files)
+    assert (settings.budget.per_day, settings.budget.per_month) == (
+        run.credits_per_day,
+        run.credits_per_month,
+    )
+    assert settings.reuse == run.reuse
     assert (settings.jobs, settings.audio.workers) == (run.jobs, run.workers)
 
 

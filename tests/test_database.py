@@ -1,17 +1,20 @@
 """A database is written whole or not at all, read while it is written, and fails in one line."""
 
+import errno
 import os
+import resource
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from pipeline.database import Database
+from pipeline.database import RESERVE_BYTES, Database
 from pipeline.errors import StorageError
 from tests.conftest import ROOT
 
@@ -122,6 +125,66 @@ def test_a_full_disk_is_an_error_and_what_was_there_stays(database: Database) ->
     with pytest.raises(StorageError, match="is full; check free space"), database.write() as connection:
         connection.execute(text("INSERT INTO words VALUES (:word)"), {"word": "x" * 100_000})
     assert numbers(database) == [1]
+
+
+def test_what_is_settled_is_written_from_the_reserve_when_the_disk_has_filled_up(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = tmp_path / "a.sqlite-reserve"
+    with database.write(reserving=True) as connection:
+        connection.execute(text("INSERT INTO numbers VALUES (1)"))
+    assert reserve.stat().st_size == RESERVE_BYTES
+    write = Database.write
+
+    @contextmanager
+    def on_a_full_disk(self: Database, **how: bool) -> Iterator[Connection]:
+        if reserve.exists():
+            raise StorageError("database or disk is full")
+        with write(self, **how) as connection:
+            yield connection
+
+    monkeypatch.setattr(Database, "write", on_a_full_disk)
+    database.settle(text("INSERT INTO numbers VALUES (2)"))
+    assert numbers(database) == [1, 2]
+    assert not reserve.exists()
+
+
+def test_without_room_for_what_follows_nothing_is_begun(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        StorageError, match=r"no room to go on writing .*: no space left on device; free some"
+    ):
+        _reserving(database)
+    assert numbers(database) == []
+
+
+def test_a_limit_on_file_sizes_is_met_before_it_is_reached(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (RESERVE_BYTES, RESERVE_BYTES))
+    with pytest.raises(StorageError, match="may not grow beyond 2097152 bytes"):
+        _reserving(database)
+
+
+def _reserving(database: Database) -> None:
+    with database.write(reserving=True) as connection:
+        connection.execute(text("INSERT INTO numbers VALUES (1)"))
+
+
+def test_the_reserve_goes_with_the_writer_and_stays_for_a_reader(database: Database, tmp_path: Path) -> None:
+    reserve = tmp_path / "a.sqlite-reserve"
+    reserve.write_text("left by a run that was killed")
+    reader = Database(tmp_path / "a.sqlite", read_only=True)
+    assert numbers(reader) == []
+    reader.close()
+    assert reserve.exists()
+    database.close()
+    assert not reserve.exists()
 
 
 def test_a_name_that_is_no_text_nor_a_plain_address_is_only_a_name(tmp_path: Path) -> None:

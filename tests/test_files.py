@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.files import atomic_write, ensure_writable
+from pipeline.files import atomic_write, ensure_writable, scratch_beside
 
 
 def test_the_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
@@ -96,6 +96,29 @@ def test_a_writable_target_is_left_as_it_is(tmp_path: Path) -> None:
     ensure_writable(target)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_one_at_work_holds_stays(
+    tmp_path: Path,
+) -> None:
+    left = tmp_path / ".earmark-0123456789abcdef.csv"
+    left.write_text("half of the n")
+    scratch = tmp_path / ".earmark-fedcba9876543210"
+    scratch.mkdir()
+    (scratch / "tmp1").write_text("rows")
+    others = [tmp_path / ".earmark-notes.csv", tmp_path / ".earmark-0123456789abcdef.csv.bak"]
+    for path in others:
+        path.write_text("the user's own")
+    with atomic_write(tmp_path / "one.csv") as one:
+        assert not left.exists()
+        assert not scratch.exists()
+        with scratch_beside(one) as at_work, atomic_write(tmp_path / "two.csv") as two:
+            ensure_writable(tmp_path / "three.csv")
+            assert one.exists()
+            assert two.exists()
+            assert at_work.is_dir()
+    names = {"one.csv", "two.csv", *(path.name for path in others)}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_a_folder_cannot_be_written_as_a_file(tmp_path: Path) -> None:

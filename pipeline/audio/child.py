@@ -28,6 +28,14 @@ NICENESS = 5
 """Decoding gives way to whatever the user does meanwhile."""
 
 
+_OURS = ("EARMARK_", "AUDIOTAG_", "AUDD_")
+
+
+def environment() -> dict[str, str]:
+    """The environment for programs that open hostile files: without our settings, and so without any key."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(_OURS)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a child may use before it is stopped."""
@@ -65,6 +73,7 @@ class Child:
                 bufsize=0,
                 process_group=0,
                 pass_fds=pass_fds,
+                env=environment(),
             )
         except OSError as error:
             raise MediaError(

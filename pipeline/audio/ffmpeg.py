@@ -63,7 +63,7 @@ def find(wanted: str = "") -> Ffmpeg:
     if wanted == "system":
         return _usable(_system_path(), "system")
     if wanted:
-        return _usable(shutil.which(Path(wanted).expanduser()) or wanted, "given")
+        return _usable(shutil.which(str(Path(wanted).expanduser())) or wanted, "given")
     try:
         return find("system")
     except UsageError:

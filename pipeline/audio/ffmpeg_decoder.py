@@ -86,7 +86,7 @@ class FfmpegDecoder:
             return [self._alone(requests[0])]
         with ExitStack() as stack:
             # In memory and not a pipe for each, which would have to be emptied side by side.
-            files = [stack.enter_context(open(os.memfd_create("pcm"), "rb", buffering=0)) for _ in requests]
+            files = [stack.enter_context(os.fdopen(os.memfd_create("pcm"), "rb", 0)) for _ in requests]
             outputs = [file.fileno() for file in files]
             argv = command.shared_spans(self._ffmpeg.path, requests, outputs)
             run(argv, limits=_SHARED_LIMITS, pass_fds=outputs)

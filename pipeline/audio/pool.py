@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline
+from pipeline.audio.child import environment
 from pipeline.errors import MediaError
 from pipeline.model import FileStatus
 
@@ -135,7 +136,7 @@ def _environment() -> dict[str, str]:
     roots = [str(Path(pipeline.__file__).parents[1]), *filter(os.path.isabs, inherited)]
     # Each worker is one of many: numpy's own threads would only reserve memory.
     return {
-        **os.environ,
+        **environment(),
         "PYTHONPATH": os.pathsep.join(roots),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

@@ -18,6 +18,9 @@ from pipeline.model import MIN_SEGMENT_S, RATE_HZ, FileStatus, Pcm, Probe, Segme
 SHORTFALL_S = 1.0
 """A probe this much shorter than planned means that the header lied about the duration (seeking is exact to 0.5 s)."""
 
+PROMISE_S = 2 * MIN_SEGMENT_S
+"""A file whose header states this much, and of which less than `MIN_SEGMENT_S` can be heard, is damaged, not short."""
+
 SPANS_AT_ONCE = 8
 """Probes of a mix decoded by one child process: bounds memory (8 x 240 kB) however long the mix is."""
 
@@ -112,6 +115,7 @@ def _covered(
             converted.hashes.append(probe.sha256)
             if segment.length_s >= MIN_SEGMENT_S and not is_silent(pcm):
                 yield Piece(segment, probe, for_paid=number % every == 0)
+        _check_promise(end_s, duration_s)
         converted.duration_s = end_s
 
     converted.pieces = pieces()
@@ -124,15 +128,20 @@ def _strided(
     converted = Converted(duration_s, tags, _each(()), one_by_one=False, step_s=step_s)
 
     def pieces() -> Generator[Piece]:
+        heard_s = 0.0
         for first in range(0, len(plan), SPANS_AT_ONCE):
             some = plan[first : first + SPANS_AT_ONCE]
-            yield from _audible(_placed(some, decoder.spans(path, some)), converted.hashes)
+            placed = _placed(some, decoder.spans(path, some))
+            heard_s += sum(segment.length_s for segment, _ in placed)
+            yield from _audible(placed, converted.hashes)
+        _check_promise(heard_s, duration_s)
 
     converted.pieces = pieces()
     return converted
 
 
 def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, tags: Tags) -> Converted:
+    stated_s = duration_s
     plan = plan_probes(duration_s, count=options.probes, length_s=options.segment_s)
     placed = _placed(plan, decoder.spans(path, plan))
     if any(_falls_short(segment, pcm) for segment, pcm in zip(plan, (pcm for _, pcm in placed), strict=True)):
@@ -142,7 +151,8 @@ def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, ta
             plan = plan_probes(duration_s, count=options.probes, length_s=options.segment_s)
             placed = _placed(plan, decoder.spans(path, plan)) if plan else []
     if all(segment.length_s < MIN_SEGMENT_S for segment, _ in placed):
-        heard_s = sum(segment.length_s for segment, _ in placed)
+        heard_s = sum(segment.length_s for segment, _ in placed) if placed else duration_s
+        _check_promise(heard_s, stated_s)
         return _nothing(duration_s, tags, FileStatus.TOO_SHORT, _too_short(heard_s))
     starts = sorted(segment.start_s for segment, _ in placed)
     step_s = max((later - start for start, later in pairwise(starts)), default=duration_s)
@@ -165,6 +175,15 @@ def _nothing(duration_s: float, tags: Tags, status: FileStatus, note: str) -> Co
     return Converted(
         duration_s, tags, _each(()), one_by_one=True, step_s=duration_s, nothing=status, note=note
     )
+
+
+def _check_promise(heard_s: float, stated_s: float) -> None:
+    """Raise MediaError where next to nothing came out of a file that should hold much more."""
+    if heard_s < MIN_SEGMENT_S and stated_s >= PROMISE_S:
+        raise MediaError(
+            f"only {heard_s:.1f} s of it can be decoded, where its header promises {stated_s:.0f} s",
+            hint="the file is damaged or cut short: copy it again from where it came from",
+        )
 
 
 def _too_short(heard_s: float) -> str:

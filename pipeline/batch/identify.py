@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.batch.ask import Asker, Stopped, Unanswered
+from pipeline.batch.ask import Asker, PaidInVain, PutOff, Stopped, Unanswered
 from pipeline.batch.collect import Verdict, verdict
 from pipeline.batch.convert import Converted, Piece, unchanged
 from pipeline.errors import EarmarkError, MediaError
@@ -33,6 +33,8 @@ class FileJob:
     asked: list[AskedSegment] = field(default_factory=list)
     unasked: str = ""
     """Why some question was not asked to the end; empty when all were."""
+    put_off: bool = False
+    """Whether some piece is better asked about when all other files are done."""
     broken: MediaError | None = None
     """What ended the decoding early."""
     _open: int = 1
@@ -64,6 +66,10 @@ class FileJob:
     def not_asked(self, why: str) -> None:
         with self._lock:
             self.unasked = self.unasked or why
+
+    def put_off_for(self, why: str) -> None:
+        self.not_asked(why)
+        self.put_off = True
 
     def answer(self) -> Answer:
         """What is known of the file now that nothing is open."""
@@ -103,6 +109,9 @@ class FileJob:
         note = (
             f"{len(failures)} of {len(lines)} segments got no answer: {failures[0].error}" if failures else ""
         )
+        dear = [line for line in lines if line.status is not None and line.error]
+        if dear and not note:
+            note = f"{len(dear)} of {len(lines)} segments cost more than their answer; {dear[0].error}"
         if self.broken is not None:
             note = self.broken.message
         if found.match is not None:
@@ -113,7 +122,7 @@ class FileJob:
             return FileStatus.FAILED, note
         if not lines:
             return FileStatus.SILENT, "nothing but silence"
-        return FileStatus.NOT_FOUND, ""
+        return FileStatus.NOT_FOUND, note
 
 
 def _left_open(lines: Sequence[AskedSegment]) -> tuple[int, int]:
@@ -170,9 +179,12 @@ class Desk:
                 job.not_asked(self._stopped_by.message)
                 return
             try:
-                line = self._line(recognizer, piece, job.file_id)
+                line, in_vain = self._line(recognizer, piece, job.file_id)
             except Stopped:
                 job.not_asked("the run was interrupted")
+                return
+            except PutOff as why:
+                job.put_off_for(str(why))
                 return
             except EarmarkError as error:
                 with self._lock:
@@ -183,13 +195,19 @@ class Desk:
             question.lines.append(line)
             job.heard(line)
             # A free recognizer hears every piece: a second track in a file is worth some milliseconds.
-            if recognizer.paid and verdict(lines, gap_s=job.gap_s).settled:
+            if recognizer.paid and (in_vain or verdict(lines, gap_s=job.gap_s).settled):
                 return
 
-    def _line(self, recognizer: Recognizer, piece: Piece, file_id: int) -> AskedSegment:
+    def _line(self, recognizer: Recognizer, piece: Piece, file_id: int) -> tuple[AskedSegment, bool]:
+        """What came of asking, and whether it cost so much in vain that its question is to cost no more."""
+        sha256 = piece.probe.sha256
         try:
             recognition = self._asker.ask(recognizer, piece.probe, file_id)
         except Unanswered as error:
-            return AskedSegment(piece.segment, piece.probe.sha256, recognizer.name, None, error=str(error))
+            line = AskedSegment(piece.segment, sha256, recognizer.name, None, error=str(error))
+            return line, isinstance(error, PaidInVain)
         matches = recognition.matches if recognition.status is Status.FOUND else ()
-        return AskedSegment(piece.segment, piece.probe.sha256, recognizer.name, recognition.status, matches)
+        beyond = self._asker.cost_beyond(recognizer, piece.probe) if recognizer.paid else ""
+        return AskedSegment(
+            piece.segment, sha256, recognizer.name, recognition.status, matches, error=beyond
+        ), False

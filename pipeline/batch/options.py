@@ -30,10 +30,17 @@ class Options:
     mix_every_s: float = 60.0
     max_credits: float | None = None
     """Seconds of audio this run may send to paid services; None: no limit."""
+    credits_per_day: float | None = None
+    credits_per_month: float | None = None
+    """The same over all runs of the ledger, in a calendar day or month of UTC; None: no budget."""
+    reuse: bool = True
+    """Whether an answer paid for stands for the same stretch of the same recording in another encoding too."""
     max_files: int | None = None
     """Files this run may newly answer; None: no limit."""
     jobs: int = 8
     """Segments being uploaded or waited for at the same time."""
+    patience_s: float = 600.0
+    """How long a paid service that fails is borne with before the run gives it up."""
     workers: int | None = None
     """Files being decoded at the same time; None: one more than there are cores."""
     keep_segments: Path | None = None

@@ -3,10 +3,12 @@
     walk ──► local threads: decode, cut, ask the free recognizers ──► ledger
                       │ only what is left
                       └──► paying threads: upload, wait, collect ──► ledger
+                                    │ uploads that broke off, answers that do not come
+                                    └──► when all others are done, the last turn: one file after the other
 
 The walk is paced by the local queue, decoding by the paying queue, so memory stays the same from ten files to ten
 million. The ledger is written as each file ends; a run that is killed has lost what was in flight, and paid for nothing
-that the next run cannot collect.
+that the next run cannot collect. A file of the last turn is decoded again, so nothing but its name waits in memory.
 """
 
 from __future__ import annotations
@@ -22,22 +24,29 @@ from functools import partial
 from itertools import islice
 
 from pipeline.audio import Decoder
-from pipeline.batch.ask import Asker, Patience, Unanswered
-from pipeline.batch.budget import Budget
+from pipeline.batch.ask import Asker, Patience, PutOff, Unanswered
+from pipeline.batch.budget import budget_of
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
+from pipeline.batch.services import Services
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
 from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError, UsageError
 from pipeline.ledger import Answer, KnownAnswer, Ledger, Upload
-from pipeline.model import FileStatus, Recognizer, SourceFile
+from pipeline.model import FileStatus, Metered, Recognizer, SourceFile
 from pipeline.retry import SystemClock
 
 ADMITTED_AT_ONCE = 200
 """Files looked up in the ledger by one transaction."""
+
+MOST_PUT_OFF = 10_000
+"""Files of the last turn, at most: bounds memory. If more uploads break off, the next run asks again."""
+
+SLOW_EVERY_S = 5.0
+"""The pause between two rounds of questions for the answers that are long in coming."""
 
 FAILED = {FileStatus.FAILED, FileStatus.UNREADABLE}
 
@@ -106,6 +115,8 @@ class _Run:
         stop: threading.Event,
         troubles: list[tuple[str, str]],
     ) -> None:
+        from pipeline.batch.reuse import Reuse  # noqa: PLC0415 -- half a second, only for who runs
+
         self._ledger = ledger
         self._recognizers = recognizers
         self._decoder = decoder
@@ -117,10 +128,17 @@ class _Run:
         self._asker = Asker(
             ledger.uploads,
             self._run_id,
-            budget=Budget(options.max_credits),
+            budget=budget_of(options, ledger, self._run_id),
             patience=Patience(sending=SystemClock(stop), collecting=SystemClock()),
             stop=stop,
             tally=tally,
+            reuse=Reuse(ledger.prints, ledger.uploads, enabled=options.reuse),
+            services=Services(
+                clock=SystemClock(),
+                jobs=options.jobs,
+                patience_s=options.patience_s,
+                tell=tally.waiting_for,
+            ),
         )
         self._desk = Desk(recognizers, self._asker)
         self._hear_all = any(not recognizer.paid for recognizer in recognizers)
@@ -129,6 +147,9 @@ class _Run:
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
         self._old_collected = threading.Event()
+        self._put_off: list[tuple[SourceFile, int]] = []
+        self._last_turn = False
+        self._ended = threading.Event()
         self._troubles = troubles
         self._capped: CapReached | None = None
         self._broken: BaseException | None = None
@@ -141,9 +162,11 @@ class _Run:
         local = [threading.Thread(target=self._answer_files, name=f"local-{n}") for n in range(self._workers)]
         paying = [threading.Thread(target=self._pay, name=f"paying-{n}") for n in range(self._options.jobs)]
         collecting = threading.Thread(target=self._collect_old, name="collect")
-        threads = [*local, *paying, collecting]
+        for recognizer in self._recognizers:
+            if isinstance(recognizer, Metered):
+                recognizer.heed(self._stop)
         self._ledger.uploads.doubt_interrupted()
-        for thread in threads:
+        for thread in (*local, *paying, collecting):
             thread.start()
         try:
             yield
@@ -158,8 +181,12 @@ class _Run:
                 thread.join()
             for _ in paying:
                 self._paying.put(None)
-            for thread in threads:
+            for thread in paying:
                 thread.join()
+            with self._guarded():
+                self._take_last_turn()
+            self._ended.set()
+            collecting.join()
             self._end()
 
     def _answer_files(self) -> None:
@@ -230,17 +257,38 @@ class _Run:
             self._tally.counted(total)
 
     def _collect_old(self) -> None:
-        """Answers that were paid for by a run that was cut short come before anything new is sent."""
+        """Answers that were paid for by a run that was cut short come before anything new is sent.
+
+        What the service still works on is asked for again now and then, until the run ends.
+        """
         with self._guarded(), ThreadPoolExecutor(self._options.jobs, thread_name_prefix="collect") as pool:
-            for recognizer in self._recognizers:
-                waiting = self._ledger.uploads.waiting(recognizer.name) if recognizer.paid else []
+            for recognizer in filter(_is_paid, self._recognizers):
+                waiting = self._ledger.uploads.waiting(recognizer.name)
                 list(pool.map(partial(self._collect, recognizer), waiting))
+                self._asker.settle(recognizer)
         self._old_collected.set()
+        while not self._ended.wait(SLOW_EVERY_S):
+            with self._guarded():
+                self._asker.collect_slow()
+
+    def _take_last_turn(self) -> None:
+        """Ask once more about the files that were put off: nothing else is on its way now, and one goes at a time."""
+        if not self._put_off:
+            return
+        self._last_turn = True
+        _log.info(
+            "All other files are done, what was put off is asked once more: files=%d", len(self._put_off)
+        )
+        for recognizer in filter(_is_paid, self._recognizers):
+            self._asker.settle(recognizer)
+        self._asker.begin_last_turn()
+        for source, file_id in self._put_off:
+            self._answer_file(source, file_id)
 
     def _collect(self, recognizer: Recognizer, upload: Upload) -> None:
         try:
             self._asker.collect(recognizer, upload)
-        except (Unanswered, ServiceError) as error:
+        except (Unanswered, PutOff, ServiceError) as error:
             _log.info(
                 "An answer of an earlier run could not be collected: upload_id=%d error=%s",
                 upload.upload_id,
@@ -265,7 +313,7 @@ class _Run:
                         break
                     keep_segments(question.pieces, source, self._options.keep_segments)
                     job.opened()
-                    if not self._desk.carry_on(question, may_pay=False):
+                    if not self._desk.carry_on(question, may_pay=self._last_turn):
                         self._paying.put(question)
             except MediaError as error:
                 job.broken = error
@@ -281,6 +329,9 @@ class _Run:
         return None
 
     def _finish(self, job: FileJob) -> None:
+        if job.put_off and not self._last_turn and len(self._put_off) < MOST_PUT_OFF:
+            self._put_off.append((job.source, job.file_id))
+            return
         self._record(job.source, job.file_id, job.answer())
 
     # ---- the ledger
@@ -326,6 +377,10 @@ class _Run:
         else:
             exit_code = 3 if self._troubles or any(counts.by_status[status] for status in FAILED) else 0
         return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
+
+
+def _is_paid(recognizer: Recognizer) -> bool:
+    return recognizer.paid
 
 
 def _questions(job: FileJob, pieces: Iterable[Piece]) -> Iterator[Question]:

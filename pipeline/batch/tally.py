@@ -24,6 +24,8 @@ class Counts:
     """Uploads to paid services in this run."""
     segments_reused: int = 0
     """Segments whose answer was already paid for."""
+    segments_alike: int = 0
+    """Of these: known by their sound, as the same recording in another encoding."""
     credits: float = 0.0
     """Seconds charged in this run."""
     in_flight: int = 0
@@ -67,9 +69,13 @@ class Tally:
                 credits=self._counts.credits + charged_s,
             )
 
-    def reused(self) -> None:
+    def reused(self, *, alike: bool = False) -> None:
         with self._lock:
-            self._counts = replace(self._counts, segments_reused=self._counts.segments_reused + 1)
+            self._counts = replace(
+                self._counts,
+                segments_reused=self._counts.segments_reused + 1,
+                segments_alike=self._counts.segments_alike + alike,
+            )
 
     def in_flight(self, change: int) -> None:
         with self._lock:

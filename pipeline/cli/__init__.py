@@ -18,9 +18,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from pipeline.cli.app import run  # noqa: PLC0415
+    from pipeline.cli.signals import interrupt_on_signals  # noqa: PLC0415
 
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_on_signals()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -124,6 +124,12 @@ def _segments(segments: Sequence[AskedSegment]) -> Table:
         status = asked.status.replace("_", " ") if asked.status else "no answer"
         span = f"{_clock(asked.segment.start_s)}-{_clock(asked.segment.end_s)}"
         said = candidates or Text(printable(asked.error))
+        if candidates and asked.error:  # what the answer cost beyond itself
+            said = Text("\n").join((candidates, Text(printable(asked.error), style="dim")))
+        if asked.paid_with:
+            said = Text("\n" if said else "").join(
+                [said, Text(f"paid for with {printable(asked.paid_with)}", style="dim")]
+            )
         table.add_row(span, Text(printable(asked.recognizer)), status, said)
     return table
 

@@ -6,6 +6,7 @@ import time
 
 import typer
 
+from pipeline.batch.budget import budget_of
 from pipeline.batch.plan import estimate
 from pipeline.batch.run import Outcome
 from pipeline.batch.run import identify as run_identify
@@ -36,6 +37,7 @@ def identify(
     coverage: options.Coverage = None,
     segment: options.SegmentLength = None,
     max_credits: options.MaxCredits = None,
+    no_reuse: options.NoReuse = False,
     max_files: options.MaxFiles = None,
     jobs: options.Jobs = None,
     include: options.Include = None,
@@ -62,6 +64,7 @@ def identify(
             "coverage": coverage,
             "segment": segment,
             "max_credits": max_credits,
+            "reuse": False if no_reuse else None,
             "max_files": max_files,
             "jobs": jobs,
             "include": include,
@@ -121,10 +124,11 @@ def _run(
                     tally=counting,
                     stop=stop,
                 )
-                segments, cost = money.at_most(planned, settings.max_credits)
+                limit = budget_of(choices, ledger).tightest()
+                segments, cost = money.at_most(planned, limit)
             if stop.is_set():
                 raise KeyboardInterrupt
-            money.announce(terminal, services, segments, cost)
+            money.announce(terminal, services, segments, cost, limit)
         with Progress(terminal, "answered", tally.now) as progress, stopping(progress.announce) as stop:
             return run_identify(
                 paths,

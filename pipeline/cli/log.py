@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -23,6 +24,14 @@ class _TerminalHandler(logging.Handler):
         self._terminal.note(f"{record.levelname.lower()}: {printable(self.format(record))}", style="dim")
 
 
+class _FileHandler(RotatingFileHandler):
+    """A log file that does without what the disk refuses: a run must not be torn, nor a screen filled, for its log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's own name
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+
 def start(terminal: Terminal, *, verbosity: int, folder: Path | None = None) -> None:
     """Send log records to the terminal (-v: info, -vv: debug) and, given a folder, to a file there."""
     logger = logging.getLogger("pipeline")
@@ -35,7 +44,7 @@ def start(terminal: Terminal, *, verbosity: int, folder: Path | None = None) -> 
         on_terminal.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
         logger.addHandler(on_terminal)
     if folder is not None:
-        in_file = RotatingFileHandler(
+        in_file = _FileHandler(
             folder / FILE_NAME,
             maxBytes=MAX_BYTES,
             backupCount=1,

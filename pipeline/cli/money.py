@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.batch.budget import Allowance
 from pipeline.batch.plan import PlannedFile
 from pipeline.cli.terminal import Terminal, counted
 from pipeline.errors import KeyRefused, ServiceError
@@ -22,22 +23,31 @@ def check_keys(services: Sequence[AudioTag]) -> None:
         retrying(service.info, tries=TRIES, first_pause_s=FIRST_PAUSE_S)
 
 
-def at_most(planned: Iterable[PlannedFile], max_credits: float | None) -> tuple[int, float]:
-    """Segments and seconds of audio that a run may send, its own cap included."""
+def at_most(planned: Iterable[PlannedFile], limit: Allowance | None) -> tuple[int, float]:
+    """Segments and seconds of audio that a run may send, its tightest limit included."""
     segments, cost = 0, 0.0
     for file in planned:
         segments += file.segments_at_most
         cost += file.credits_at_most
-    return segments, cost if max_credits is None else min(cost, max_credits)
+    return segments, cost if limit is None else min(cost, limit.left_s)
 
 
-def announce(terminal: Terminal, services: Sequence[AudioTag], segments: int, cost: float) -> None:
-    """Say what may be sent and what the balance is, on stderr."""
+def announce(
+    terminal: Terminal, services: Sequence[AudioTag], segments: int, cost: float, limit: Allowance | None
+) -> None:
+    """Say what may be sent, what limits it and what the balance is, on stderr."""
     for service in services:
         terminal.note(
-            f"{service.name}: at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}; "
-            f"{balance(service, cost)}"
+            f"{service.name}: at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}"
+            f"{limit_words(limit)}; {balance(service, cost)}"
         )
+
+
+def limit_words(limit: Allowance | None) -> str:
+    """What the tightest limit leaves, as the end of a clause; empty without one."""
+    if limit is None:
+        return ""
+    return f", for {limit} leaves {limit.left_s:,.0f}"
 
 
 def balance(service: AudioTag, cost: float) -> str:

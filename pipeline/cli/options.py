@@ -60,6 +60,15 @@ MaxCredits = Annotated[
         rich_help_panel=_LIMITS,
     ),
 ]
+NoReuse = Annotated[
+    bool,
+    typer.Option(
+        "--no-reuse",
+        metavar="",
+        help="Pay again for the same recording in another encoding; equal samples still cost nothing.",
+        rich_help_panel=_LIMITS,
+    ),
+]
 MaxFiles = Annotated[
     str | None,
     typer.Option(

@@ -7,6 +7,8 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
+from pipeline.batch.budget import budget_of
+from pipeline.batch.options import Options
 from pipeline.batch.plan import PlannedFile, estimate
 from pipeline.batch.tally import Tally
 from pipeline.cli import INTERRUPTED, log, money, opening, options, roots
@@ -34,6 +36,7 @@ def plan(
     coverage: options.Coverage = None,
     segment: options.SegmentLength = None,
     max_credits: options.MaxCredits = None,
+    no_reuse: options.NoReuse = False,
     max_files: options.MaxFiles = None,
     include: options.Include = None,
     exclude: options.Exclude = None,
@@ -52,6 +55,7 @@ def plan(
             "coverage": coverage,
             "segment": segment,
             "max_credits": max_credits,
+            "reuse": False if no_reuse else None,
             "max_files": max_files,
             "include": include,
             "exclude": exclude,
@@ -68,6 +72,7 @@ def plan(
         Ledger.open(folder) as ledger,
         opening.decoder(settings) as decoder,
     ):
+        choices = opening.options(settings)
         services = opening.services(chain)
         with Progress(terminal, "planned", tally.now) as progress, stopping(progress.announce) as stop:
             planned = list(
@@ -76,23 +81,34 @@ def plan(
                     ledger=ledger,
                     recognizers=chain,
                     decoder=decoder,
-                    options=opening.options(settings),
+                    options=choices,
                     tally=tally,
                     stop=stop,
                 )
             )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
-        segments, cost = money.at_most(planned, settings.max_credits)
+        limit = budget_of(choices, ledger).tightest()
+        segments, cost = money.at_most(planned, limit)
         _show(terminal, planned, segments, cost)
         keyed = [service for service in services if settings.key_for(opening.address(settings, service.name))]
-        money.announce(terminal, keyed, segments, cost)
+        money.announce(terminal, keyed, segments, cost, limit)
+        if services and segments:
+            terminal.note(f"less is sent where {_free_words(choices, ledger)}")
         if not services:
             terminal.note("no paid service is asked: a run costs nothing")
         elif not keyed:
             terminal.note(
-                f"at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}; no key is set"
+                f"at most {cost:,.0f} credits (seconds of audio) in {counted(segments, 'segment')}"
+                f"{money.limit_words(limit)}; no key is set"
             )
+
+
+def _free_words(choices: Options, ledger: Ledger) -> str:
+    """What makes a run cheaper than its plan, which reads no audio."""
+    known = counted(ledger.uploads.answers(), "answer")
+    same = "the same recording, in any encoding," if choices.reuse else "the same audio, sample by sample,"
+    return f"{same} was paid for: the ledger holds {known}"
 
 
 def _show(terminal: Terminal, planned: list[PlannedFile], segments: int, cost: float) -> None:

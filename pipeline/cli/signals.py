@@ -14,6 +14,15 @@ from pipeline.cli import INTERRUPTED
 
 FINISHING = "finishing what is in flight; press again to stop now"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINALS = tuple(stream for stream in (0, 1, 2) if os.isatty(stream))
+"""Looked up beforehand: once a terminal is closed, nothing tells that it was one."""
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: wound up, with a word where there is a terminal for it."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 @contextmanager
@@ -25,8 +34,9 @@ def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
         if stop.is_set():
             _leave_now()
         stop.set()
-        # SIGHUP means that the terminal is gone: there is nobody to tell, and telling would fail.
-        if number != signal.SIGHUP:
+        if number == signal.SIGHUP:
+            _let_the_terminal_go()
+        else:
             announce(FINISHING)
 
     # What is ignored stays ignored: `nohup` and background jobs of a shell mean it.
@@ -37,6 +47,20 @@ def stopping(announce: Callable[[str], None]) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    if number == signal.SIGHUP:
+        _let_the_terminal_go()
+    raise KeyboardInterrupt
+
+
+def _let_the_terminal_go() -> None:
+    """Write to nowhere what would be written to a terminal that is closed: there every write fails."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in _TERMINALS:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _leave_now() -> None:

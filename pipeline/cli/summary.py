@@ -46,6 +46,8 @@ def cost_line(counts: Counts) -> str:
         line = f"{counts.credits:,.0f} credits for {counted(counts.segments_sent, 'segment')} sent"
     if counts.segments_reused:
         line += f"; {counts.segments_reused:,} were already paid for"
+        if counts.segments_alike:
+            line += f", {counts.segments_alike:,} of them as another encoding"
     return line
 
 

@@ -86,7 +86,10 @@ def _read_environment() -> Nested:
 
 def _reject_unknown_variables() -> None:
     known = {PREFIX + key.upper().replace(".", "__") for key in known_keys()}
-    known |= {_CONFIG_VARIABLE, *(PREFIX + table.upper() for table in ("audiotag", "audio", "server"))}
+    known |= {
+        _CONFIG_VARIABLE,
+        *(PREFIX + table.upper() for table in ("audiotag", "audio", "budget", "server")),
+    }
     for variable in sorted(os.environ):
         if variable.upper().startswith(PREFIX) and variable.upper() not in known:
             raise UsageError(

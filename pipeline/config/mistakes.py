@@ -73,7 +73,7 @@ def explained(error: ErrorDetails, sources: list[tuple[str, Nested]]) -> UsageEr
     if error["type"] == "extra_forbidden":
         return UsageError(
             f"{_place(loc, sources)}: unknown key",
-            hint=suggestion(name, [*known_keys(), "audiotag", "audio", "server"]),
+            hint=suggestion(name, [*known_keys(), "audiotag", "audio", "budget", "server"]),
         )
     model: type[BaseModel] = Settings
     allowed = ""

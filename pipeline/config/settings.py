@@ -60,6 +60,16 @@ class AudioTagSettings(BaseModel):
     api_key: Key | None = Field(default=None, description="a key as the service issued it, without spaces")
     api_key_file: UserPath | None = Field(default=None, description="a file that holds nothing but the key")
     rate_per_s: float | None = Field(default=None, gt=0, le=1000, description="requests a second, above 0")
+    patience: float = Field(default=600.0, ge=0, le=86_400, description="seconds from 0 to 86400")
+
+
+class BudgetSettings(BaseModel):
+    """What may be spent by all runs together, in calendar days and months of UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_day: float | None = Field(default=None, ge=0, description="seconds of audio, 0 or more")
+    per_month: float | None = Field(default=None, ge=0, description="seconds of audio, 0 or more")
 
 
 class AudioSettings(BaseModel):
@@ -119,6 +129,7 @@ class Settings(BaseSettings):
     mix_after: float = Field(default=720.0, ge=60, description="seconds, 60 or more")
     mix_every: float = Field(default=60.0, ge=15, description="seconds, 15 or more")
     max_credits: float | None = Field(default=None, ge=0, description="seconds of audio, 0 or more")
+    reuse: bool = Field(default=True, description="true or false")
     max_files: int | None = Field(default=None, ge=0, description="a whole number, 0 or more")
     jobs: int = Field(default=8, ge=1, le=64, description="a whole number from 1 to 64")
     include: Names = Field(default=(), description="patterns such as *.mp3 or live/**, between commas")
@@ -130,6 +141,7 @@ class Settings(BaseSettings):
     state: UserPath | None = Field(default=None, description="a folder")
     insecure: bool = Field(default=False, description="true or false")
     audiotag: AudioTagSettings = Field(default=AudioTagSettings(), description="a table of keys")
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="a table of keys")
     audio: AudioSettings = Field(default=AudioSettings(), description="a table of keys")
     server: ServerSettings = Field(default=ServerSettings(), description="a table of keys")
     keys: dict[str, Key] = Field(default_factory=dict, description="a table of address = key")

@@ -14,11 +14,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pipeline.database import Database
 from pipeline.errors import LedgerBusy, StorageError, UsageError
-from pipeline.ledger import rows, schema
+from pipeline.ledger import migrations, rows, schema
 from pipeline.ledger.clock import now
 from pipeline.ledger.coding import answer_values, play_values, segment_values
+from pipeline.ledger.prints import Prints
 from pipeline.ledger.records import Answer, KnownAnswer, RunInfo
 from pipeline.ledger.rows import FileEvidence
+from pipeline.ledger.spending import Spending
 from pipeline.ledger.uploads import Uploads
 from pipeline.model import FileRow, FileStatus, PlayRow, SourceFile
 
@@ -33,12 +35,15 @@ class Ledger:
         self._database = database
         self._lock = lock
         self.uploads = Uploads(database)
+        self.prints = Prints(database)
+        self.spending = Spending(database)
 
     @classmethod
     def open(cls, state_dir: Path) -> Self:
         """The ledger, made if there is none, held against other runs until it is closed.
 
-        Raises LedgerBusy when another run holds it, StorageError when it cannot be used.
+        One that an older earmark wrote is brought to today's format first. Raises LedgerBusy when another run holds it,
+        StorageError when it cannot be used, or was written by a newer earmark.
         """
         try:
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -65,7 +70,10 @@ class Ledger:
 
     @classmethod
     def read(cls, state_dir: Path) -> Self:
-        """The ledger for reading alone, also while a run is writing. Raises UsageError when there is none."""
+        """The ledger for reading alone, also while a run is writing. Raises UsageError when there is none.
+
+        One that an older earmark wrote is opened once, to be brought to today's format; raises as `open` then.
+        """
         path = state_dir / FILE_NAME
         if not path.is_file():
             raise UsageError(
@@ -74,10 +82,14 @@ class Ledger:
             )
         database = Database(path, read_only=True)
         try:
-            _check_version(database)
+            older = migrations.is_older(database)
         except BaseException:
             database.close()
             raise
+        if older:
+            database.close()
+            cls.open(state_dir).close()
+            database = Database(path, read_only=True)
         return cls(database, None)
 
     def close(self) -> None:
@@ -219,26 +231,15 @@ class Ledger:
 
 
 def _prepare(database: Database) -> None:
+    """Make or migrate the tables. Raises StorageError, and changes nothing, in a ledger that a newer earmark wrote."""
     with database.write() as connection:
-        schema.metadata.create_all(connection)
-        connection.execute(
-            sqlite_insert(schema.meta)
-            .values(key="schema_version", value=str(schema.SCHEMA_VERSION))
-            .on_conflict_do_nothing()
-        )
-    _check_version(database)
-
-
-def _check_version(database: Database) -> None:
-    with database.read() as connection:
-        found = connection.execute(
-            select(schema.meta.c.value).where(schema.meta.c.key == "schema_version")
-        ).scalar()
-    if found != str(schema.SCHEMA_VERSION):
-        raise StorageError(
-            f"the ledger {database.path} has format {found}, this earmark knows {schema.SCHEMA_VERSION}",
-            hint="use the earmark that wrote it, or another --state folder",
-        )
+        if migrations.version(connection) is None:
+            schema.metadata.create_all(connection)
+            connection.execute(
+                insert(schema.meta).values(key="schema_version", value=str(schema.SCHEMA_VERSION))
+            )
+        migrations.migrate(connection)
+    migrations.is_older(database)
 
 
 def _in_run() -> Insert:

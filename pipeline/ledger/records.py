@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from pipeline.model import FileStatus, Match, Play, Recognition, Segment, Status, Tags, Track
+from pipeline.model import FileStatus, Match, Play, Recognition, Segment, Status, Tags, Track, Usage
 
 
 class UploadState(StrEnum):
-    """Where one upload to a paid service stands. Money may have moved in every state but NOT_SENT."""
+    """Where one upload to a paid service stands. Money may have moved in every state but NOT_SENT and CLEARED."""
 
     INTENDED = "intended"
     """About to be sent. Found at the start of a run, it means: killed in mid-upload, in doubt."""
@@ -18,6 +18,10 @@ class UploadState(StrEnum):
     """The service was not reached or refused before taking it: nothing was charged."""
     IN_DOUBT = "in_doubt"
     """The connection broke after the upload began: it may have been charged."""
+    CLEARED = "cleared"
+    """It broke off, and the service's own counters show that it was not charged."""
+    CHARGED = "charged"
+    """It broke off, and the service's own counters show that it was charged: paid for, without an answer."""
     SENT = "sent"
     """Taken and charged; the token is known, the answer is not."""
     ANSWERED = "answered"
@@ -41,6 +45,16 @@ class Upload:
     charged_s: float
     recognition: Recognition | None
     error: str
+    length_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A service's counters, at a moment when nothing was on its way to it."""
+
+    usage: Usage
+    upload_id: int
+    """The last upload that is in these counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,9 @@ class AskedSegment:
     """None: no answer, `error` says why."""
     matches: tuple[Match, ...] = ()
     error: str = ""
+    """With an answer: what it cost beyond itself, such as an earlier upload that was charged in vain."""
+    paid_with: str = ""
+    """The file whose upload this answer was paid with, where it is another one's; filled when evidence is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, exists, fals
 
 from pipeline.ledger import schema
 from pipeline.ledger.coding import decoded_matches
-from pipeline.ledger.records import AskedSegment
+from pipeline.ledger.records import AskedSegment, UploadState
 from pipeline.model import FileRow, PlayRow, Segment, Status
 
 GROUP_NAME_LENGTH = 12
@@ -91,7 +91,7 @@ def evidence(connection: Connection, path: bytes) -> FileEvidence | None:
         select(schema.segments)
         .where(schema.segments.c.answer_id == row.answer_id)
         .order_by(schema.segments.c.ordinal)
-    )
+    ).all()
     return FileEvidence(
         _file_row(row),
         tuple(
@@ -102,10 +102,30 @@ def evidence(connection: Connection, path: bytes) -> FileEvidence | None:
                 Status(line.status) if line.status else None,
                 decoded_matches(line.matches),
                 line.error,
+                _paid_with(connection, line, path) if line.status else "",
             )
             for line in asked
         ),
     )
+
+
+def _paid_with(connection: Connection, line: Row[Any], path: bytes) -> str:
+    """The file whose upload gave this answer; empty when it is the one at `path`, or nobody was paid."""
+    uploads, files, same = schema.uploads, schema.files, schema.same_audio
+    its_sound = select(same.c.as_sha256).where(same.c.sha256 == line.sha256)
+    query = (
+        select(files.c.path)
+        .join(uploads, uploads.c.file_id == files.c.file_id)
+        .where(
+            uploads.c.recognizer == line.recognizer,
+            or_(uploads.c.sha256 == line.sha256, uploads.c.sha256.in_(its_sound)),
+            uploads.c.state == UploadState.ANSWERED.value,
+        )
+        .order_by((uploads.c.sha256 == line.sha256).desc(), uploads.c.upload_id)
+        .limit(1)
+    )
+    found = connection.execute(query).scalar()
+    return _shown(found) if found is not None and found != path else ""
 
 
 def _answer_columns() -> tuple[Table, ColumnElement[float], ColumnElement[int]]:

@@ -4,6 +4,9 @@
           │        └───────────────┘            └─< plays        what was heard, when
           └─< uploads >── files                                  every upload: intent, token, reply, charge
 
+    uploads.sha256 ─ prints ─┬─< print_keys                      what audio that was sent sounds like, and its index
+                             └─< same_audio                      other audio that sounds the same: it costs nothing
+
 An answer is never changed: a file that gets another one gets another row, so an earlier run can be reported as it was.
 An upload row is written before the upload (`intended`), with its token before the wait (`sent`), with the reply before
 anything else happens (`answered`). Paths are bytes, as the file system spells them.
@@ -24,7 +27,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raise it with every change of a table, and write in `migrations` how the version before becomes this one."""
 
 metadata = MetaData()
 
@@ -146,4 +150,37 @@ uploads = Table(
     Column("raw", JSON),
     Column("error", Text, nullable=False, default=""),
     Index("uploads_by_audio", "recognizer", "sha256"),
+    Index("uploads_by_run", "run_id"),
+    Index("uploads_by_time", "intended_at"),
+)
+
+prints = Table(
+    "prints",
+    metadata,
+    Column("print_id", Integer, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("format", Text, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("peaks", LargeBinary, nullable=False),
+)
+
+print_keys = Table(
+    "print_keys",
+    metadata,
+    # In this order, so that a key near a moment is found without reading where else it is.
+    Column("key", Integer, primary_key=True),
+    Column("frame", Integer, primary_key=True),
+    Column("print_id", ForeignKey("prints.print_id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+same_audio = Table(
+    "same_audio",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    Column("as_sha256", ForeignKey("prints.sha256"), primary_key=True),
+    Column("offset_s", Float, nullable=False),
+    Column("likeness", Float, nullable=False),
+    Column("noted_at", Text, nullable=False),
+    sqlite_with_rowid=False,
 )

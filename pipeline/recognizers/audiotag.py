@@ -18,7 +18,7 @@ from pipeline.errors import (
     UploadInDoubt,
     UsageError,
 )
-from pipeline.model import MIN_SEGMENT_S, Probe, Recognition, Status
+from pipeline.model import MIN_SEGMENT_S, Probe, Recognition, Status, Usage
 from pipeline.recognizers.audiotag_http import Answer, AudioTagHttp
 from pipeline.retry import Clock, RateLimit, SystemClock
 from pipeline.wire.audiotag import (
@@ -41,6 +41,7 @@ MAX_UPLOAD_BYTES = 100 * 1000 * 1000
 """The document's "100 Mb", read the narrow way."""
 
 _REMEMBER_TOKENS_S = 600.0
+_SHORT_S = 30.0
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class AudioTag:
         rate_per_s: float | None = None,
         connect_s: float = 10.0,
         upload_s: float = 60.0,
-        answer_s: float = 30.0,
+        answer_s: float = 60.0,
         insecure: bool = False,
         clock: Clock | None = None,
     ) -> None:
@@ -81,6 +82,7 @@ class AudioTag:
         self._answer_s = answer_s
         self._clock = clock or SystemClock()
         self._limit = RateLimit(rate_per_s, clock=self._clock)
+        self._stop = threading.Event()
         self._born: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -112,7 +114,7 @@ class AudioTag:
             )
         span = {"start_time": start_s, "time_len": length_s}
         fields = {name: f"{value:g}" for name, value in span.items() if value is not None}
-        self._wait_for_turn("identify", self._clock.now())
+        self._wait_for_turn("identify", self._clock.now(), stop=self._stop)
         answer = self._http.upload(
             "identify", f"{probe.sha256[:16]}.wav", content, read_s=self._upload_s, **fields
         )
@@ -152,13 +154,24 @@ class AudioTag:
         """What the key has used and what is left; free."""
         return self._ask("stat", read_stat, self._clock.now())[0]
 
+    def usage(self) -> Usage:
+        """The key's counters at this moment; free."""
+        stat = self.stat()
+        return Usage(stat.uploaded_s, stat.queries)
+
+    def heed(self, stop: threading.Event) -> None:
+        """Send no more uploads once `stop` is set; what was paid for can still be asked for."""
+        self._stop = stop
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def _ask(self, action: str, read: Callable[[str], _T], priority: float, **fields: str) -> tuple[_T, str]:
         self._wait_for_turn(action, priority)
-        answer = self._http.ask(action, read_s=self._answer_s, **fields)
+        # A person may wait for the others; an answer that was paid for is worth more patience.
+        read_s = self._answer_s if action == "get_result" else min(self._answer_s, _SHORT_S)
+        answer = self._http.ask(action, read_s=read_s, **fields)
         try:
             return read(answer.text), answer.text
         except ServiceBusy as busy:
@@ -224,8 +237,8 @@ class AudioTag:
             return UsageError(f"{said}: {shorten(answer.text)!r}", hint="check AUDIOTAG_URL")
         return None
 
-    def _wait_for_turn(self, action: str, priority: float) -> None:
-        if not self._limit.turn(priority):
+    def _wait_for_turn(self, action: str, priority: float, *, stop: threading.Event | None = None) -> None:
+        if not self._limit.turn(priority, stop=stop):
             raise ServiceUnreachable(f"{action} was not sent to {self.name}: a stop was asked for")
 
     def _remember(self, token: str) -> None:

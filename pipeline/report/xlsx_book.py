@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import xlsxwriter
 
+from pipeline.files import scratch_beside
 from pipeline.report.columns import FILE_COLUMNS, PLAY_COLUMNS, Cell, Column, Kind, Row, cells, moment
 from pipeline.report.text import for_spreadsheet
 
@@ -37,10 +37,10 @@ def write_xlsx(
 ) -> None:
     """Write the sheets `files` and `plays`; rows beyond Excel's limit go on in `files 2`, `plays 2`, …"""
     # XlsxWriter leaves its temporary files behind when it fails: it gets a folder that goes away with them.
-    with tempfile.TemporaryDirectory(prefix="earmark-") as scratch:
+    with scratch_beside(path) as scratch:
         book = xlsxwriter.Workbook(
             str(path),
-            {"constant_memory": True, "tmpdir": scratch, "default_date_format": "yyyy-mm-dd hh:mm:ss"},
+            {"constant_memory": True, "tmpdir": str(scratch), "default_date_format": "yyyy-mm-dd hh:mm:ss"},
         )
         book.use_zip64()
         created = moment(finished_at)

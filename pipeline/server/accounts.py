@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pipeline.database import Database
+from pipeline.errors import StorageError
 from pipeline.server import schema
 from pipeline.server.refusal import Refusal
 from pipeline.wire.audiotag_errors import ErrorText
@@ -129,11 +130,13 @@ class Accounts:
         return account
 
     def would_admit(self, key: str, *, from_here: bool) -> bool:
-        """Whether `admit` would let this key ask; nothing is counted."""
+        """Whether `admit` would let this key ask, or could not say; nothing is counted."""
         try:
             return self._admitted(key, from_here=from_here).active
         except Refusal:
             return False
+        except StorageError:
+            return True
 
     def _admitted(self, key: str, *, from_here: bool) -> Account:
         key = key.strip()

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.batch.ask import Asker, Patience, Stopped, Unanswered
+from pipeline.batch.ask import Asker, Patience, PutOff, Stopped, Unanswered
 from pipeline.batch.budget import Budget
 from pipeline.batch.tally import Tally
 from pipeline.errors import (
@@ -16,6 +17,7 @@ from pipeline.errors import (
     KeyRefused,
     SegmentRefused,
     ServiceBusy,
+    ServiceDown,
     ServiceUnreachable,
     TokenLost,
     UploadInDoubt,
@@ -34,7 +36,7 @@ class InstantClock:
         return self.time
 
     def wait(self, seconds: float) -> bool:
-        self.time += seconds
+        self.time += max(0.0, seconds)
         return False
 
 
@@ -94,9 +96,10 @@ def asker(ledger: Ledger) -> Callable[..., Asker]:
         stop: threading.Event | None = None,
         tally: Tally | None = None,
         run_id: int = 1,
+        last: bool = False,
     ) -> Asker:
         clock = InstantClock()
-        return Asker(
+        made = Asker(
             ledger.uploads,
             run_id,
             budget=Budget(limit_s),
@@ -104,6 +107,9 @@ def asker(ledger: Ledger) -> Callable[..., Asker]:
             stop=stop or threading.Event(),
             tally=tally or Tally(),
         )
+        if last:
+            made.begin_last_turn()
+        return made
 
     return make
 
@@ -140,16 +146,23 @@ def test_a_token_of_a_killed_run_is_collected_not_bought_again(
     assert states(ledger, probe()) == [UploadState.ANSWERED]
 
 
-def test_a_killed_upload_is_repeated_once_and_never_more(ledger: Ledger, asker: Callable[..., Asker]) -> None:
+def test_a_killed_upload_is_repeated_once_at_the_end_and_never_more(
+    ledger: Ledger, asker: Callable[..., Asker]
+) -> None:
     ledger.uploads.intend(1, 1, "audiotag", probe())
     ledger.uploads.doubt_interrupted()
     service = Service(UploadInDoubt("the connection broke"))
     ledger.begin_run("m")
-    with pytest.raises(Unanswered, match="perhaps charged, and no answer: the connection broke"):
+    with pytest.raises(PutOff, match="perhaps charged, no answer so far: the run ended during the upload"):
         asker(run_id=2).ask(service, probe(), 1)
+    assert service.uploads == 0
+    with pytest.raises(
+        Unanswered, match="perhaps charged 2 times, no answer, not sent again: the connection"
+    ):
+        asker(run_id=2, last=True).ask(service, probe(), 1)
     ledger.begin_run("m")
-    with pytest.raises(Unanswered, match="perhaps charged 2 times"):
-        asker(run_id=3).ask(service, probe(), 1)
+    with pytest.raises(Unanswered, match="perhaps charged 2 times, no answer, not sent again"):
+        asker(run_id=3, last=True).ask(service, probe(), 1)
     assert service.uploads == 1
 
 
@@ -161,28 +174,48 @@ def test_a_busy_service_is_asked_again_for_nothing_was_charged(
     assert states(ledger, probe()) == [UploadState.NOT_SENT, UploadState.NOT_SENT, UploadState.ANSWERED]
 
 
-def test_an_unreachable_service_ends_the_asking_after_a_few_tries(asker: Callable[..., Asker]) -> None:
-    service = Service(*[ServiceUnreachable("refused")] * 50)
-    with pytest.raises(ServiceUnreachable):
-        asker().ask(service, probe(), 1)
-    assert 2 <= service.uploads <= 10
+def test_a_service_that_stays_away_is_given_up_after_growing_pauses(asker: Callable[..., Asker]) -> None:
+    service, away = Service(*[ServiceUnreachable("refused")] * 500), asker()
+    for seed in range(20):
+        with suppress(PutOff, ServiceDown):
+            away.ask(service, probe(seed), 1)
+    with pytest.raises(ServiceDown, match="audiotag was given up after 10 min without an answer: refused"):
+        away.ask(service, probe(99), 1)
+    assert 10 <= service.uploads <= 30
+
+
+def test_audio_that_the_service_will_not_take_now_is_put_off_while_others_are_answered(
+    asker: Callable[..., Asker],
+) -> None:
+    busy = ServiceBusy("internal error: could not communicate to the recognition server")
+    service = Service(*[busy] * 5)
+    one = asker()
+    with pytest.raises(PutOff, match="not sent so far: internal error"):
+        one.ask(service, probe(1), 1)
+    assert one.ask(service, probe(2), 1).status is Status.FOUND
+    one.begin_last_turn()
+    assert one.ask(service, probe(1), 1).status is Status.FOUND
 
 
 def test_a_lost_token_is_one_segment_without_an_answer(ledger: Ledger, asker: Callable[..., Asker]) -> None:
     service = Service(results=(TokenLost("invalid token"),))
-    with pytest.raises(Unanswered, match="charged, but the service gave no answer: invalid token"):
+    with pytest.raises(Unanswered, match="charged, no answer: invalid token"):
         asker().ask(service, probe(), 1)
     assert states(ledger, probe()) == [UploadState.LOST]
 
 
-def test_an_unreadable_answer_keeps_its_token_for_the_next_run(
+def test_an_unreadable_answer_keeps_its_token_and_is_asked_for_again(
     ledger: Ledger, asker: Callable[..., Asker]
 ) -> None:
-    service = Service(results=(BadReply("html"),) * 5)
-    with pytest.raises(Unanswered, match="could not be had: html"):
-        asker().ask(service, probe(), 1)
+    service, one = Service(results=(BadReply("html"),) * 7), asker()
+    with pytest.raises(PutOff, match="could not be had: html"):
+        one.ask(service, probe(), 1)
+    one.begin_last_turn()
+    with pytest.raises(Unanswered, match=r"charged, no answer yet; the next run asks for it: .*html"):
+        one.ask(service, probe(), 1)
     assert states(ledger, probe()) == [UploadState.SENT]
     assert asker().ask(Service(), probe(), 1).status is Status.FOUND
+    assert service.uploads == 1
 
 
 def test_a_segment_refused_only_when_its_answer_is_asked_for_fails_alone(
@@ -199,27 +232,67 @@ def test_a_segment_refused_only_when_its_answer_is_asked_for_fails_alone(
 def test_a_token_whose_service_stays_busy_fails_alone_and_is_asked_for_again(
     ledger: Ledger, asker: Callable[..., Asker]
 ) -> None:
-    service = Service(results=(ServiceBusy("internal error: server recognition error"),) * 1000)
-    with pytest.raises(Unanswered, match="could not be had: internal error: server recognition error"):
-        asker().ask(service, probe(), 1)
+    service, one = Service(results=(ServiceBusy("internal error: server recognition error"),) * 1000), asker()
+    with pytest.raises(PutOff, match="could not be had: internal error: server recognition error"):
+        one.ask(service, probe(), 1)
     assert states(ledger, probe()) == [UploadState.SENT]
     assert asker().ask(Service(), probe(), 1).status is Status.FOUND
 
 
-@pytest.mark.parametrize("service", [
-    Service(UploadInDoubt("the connection broke")),
-    Service(results=(TokenLost("invalid token"),)),
-])  # fmt: skip
-def test_what_may_have_been_charged_is_not_sent_again_in_the_same_run(
-    ledger: Ledger, asker: Callable[..., Asker], service: Service
+def test_an_answer_that_never_comes_is_waited_for_aside_and_then_left_to_the_next_run(
+    ledger: Ledger, asker: Callable[..., Asker]
 ) -> None:
-    for _ in range(2):
-        with pytest.raises(Unanswered):
-            asker().ask(service, probe(), 1)
+    service, one = Service(results=(Recognition(Status.PENDING, "t1"),) * 1000), asker()
+    with pytest.raises(PutOff, match="the service still works on it"):
+        one.ask(service, probe(), 1)
+    asked = service.questions
+    one.collect_slow()
+    assert service.questions == asked + 1
+    one.begin_last_turn()
+    with pytest.raises(
+        Unanswered, match="no answer yet; the next run asks for it: the service still works on it"
+    ):
+        one.ask(service, probe(), 1)
+    assert states(ledger, probe()) == [UploadState.SENT]
+    assert asker().ask(Service(), probe(), 1).status is Status.FOUND
+    assert service.uploads == 1
+
+
+def test_a_slow_answer_that_was_collected_aside_is_there_in_the_last_turn(
+    asker: Callable[..., Asker],
+) -> None:
+    service, one = Service(results=(Recognition(Status.PENDING, "t1"),) * 40), asker()
+    with pytest.raises(PutOff):
+        one.ask(service, probe(), 1)
+    while service.questions < 41:
+        one.collect_slow()
+    asked = service.questions
+    one.begin_last_turn()
+    assert one.ask(service, probe(), 1).status is Status.FOUND
+    assert (service.questions, service.uploads) == (asked, 1)
+
+
+def test_a_lost_token_is_paid_for_once_more_but_in_a_later_run(
+    ledger: Ledger, asker: Callable[..., Asker]
+) -> None:
+    service, one = Service(results=(TokenLost("invalid token"),)), asker()
+    with pytest.raises(Unanswered, match="charged, no answer: invalid token"):
+        one.ask(service, probe(), 1)
+    one.begin_last_turn()
+    with pytest.raises(Unanswered, match="charged, no answer, not sent again before the next run"):
+        one.ask(service, probe(), 1)
     assert service.uploads == 1
     ledger.begin_run("m")
-    assert asker(run_id=2).ask(service, probe(), 1).status is Status.FOUND
+    assert asker(run_id=2, last=True).ask(service, probe(), 1).status is Status.FOUND
     assert service.uploads == 2
+
+
+def test_a_copy_of_what_is_in_doubt_pays_nothing_before_the_last_turn(asker: Callable[..., Asker]) -> None:
+    service, one = Service(UploadInDoubt("the connection broke")), asker()
+    for file_id in (1, 1):
+        with pytest.raises(PutOff, match="perhaps charged, no answer"):
+            one.ask(service, probe(), file_id)
+    assert service.uploads == 1
 
 
 def test_a_service_that_charges_more_than_its_seconds_uses_up_the_limit_sooner(

@@ -59,6 +59,21 @@ def test_a_header_that_promises_more_than_the_file_holds_is_measured(
     assert all(piece.segment.end_s <= made.duration_s for piece in pieces)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [Options(), Options(coverage=Coverage.FULL), Options(mix_after_s=60.0)],
+    ids=["probes", "full", "mix"],
+)
+def test_a_file_of_which_next_to_nothing_is_left_is_damaged_and_not_short(
+    tmp_path: Path, decoder: Decoder, options: Options
+) -> None:
+    path = write(tmp_path / "cut.flac", song(440, 100))
+    os.truncate(path, path.stat().st_size * 3 // 100)
+    with pytest.raises(MediaError, match=r"only \d\.\d s of it can be decoded, .* promises 100 s") as caught:
+        converted(path, decoder, options)
+    assert caught.value.status is FileStatus.UNREADABLE
+
+
 def test_music_between_silent_places_is_found(tmp_path: Path, decoder: Decoder) -> None:
     path = write(tmp_path / "gaps.flac", silence(5), song(440, 25), silence(170))
     made, pieces = converted(path, decoder)

@@ -14,7 +14,7 @@ from pipeline.audio.decoder import MediaInfo
 from pipeline.batch.options import Coverage, Options
 from pipeline.batch.run import Outcome, identify
 from pipeline.batch.tally import Tally
-from pipeline.errors import KeyRefused, MediaError, StorageError, UsageError
+from pipeline.errors import KeyRefused, MediaError, StorageError, UploadInDoubt, UsageError
 from pipeline.ledger import Ledger
 from pipeline.model import (
     RATE_HZ,
@@ -245,3 +245,17 @@ def test_a_state_folder_that_fills_up_ends_the_run_with_one_line(
     monkeypatch.setattr(Ledger, "record", full)
     done = Running(music, Noise(), Paid()).ended()
     assert isinstance(done.error, StorageError)
+
+
+def test_a_service_that_takes_every_upload_and_answers_none_costs_no_more_than_the_manual_says(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pause in ("FIRST_PAUSE_S", "LONGEST_PAUSE_S", "LATER_S"):
+        monkeypatch.setattr(f"pipeline.retry.breaker.{pause}", 0.01)
+    paid = Paid(fault=UploadInDoubt("the connection broke"))
+    done = Running(music, Noise(), paid, jobs=8).ended()
+    assert done.outcome is not None
+    assert done.outcome.exit_code == 5
+    assert "the connection broke" in str(done.outcome.stopped_by)
+    assert [row.status for row in done.rows()] == ["pending"] * FILES
+    assert len(paid.sent) == len(set(paid.sent)) <= 8 + 7 + 8

@@ -18,6 +18,7 @@ from pipeline.wire.audiotag import Candidate, Row
 from tests.cli.conftest import melody, write_wav
 from tests.conftest import ROOT, Earmark
 from tests.services.audiotag import KEY, AudioTagService
+from tests.services.faults import refused, reset_after
 from tests.services.uploads import Form
 
 FOUND = (Candidate((Row("Hello Mr. Monkey", "Arabesque", "Grand Collection", 2001),), 321.0, (0.0, 15.0)),)
@@ -111,6 +112,37 @@ def test_at_the_own_cap_the_run_ends_with_6_and_the_same_command_goes_on(
     assert done.returncode == 0
     assert {json.loads(line)["status"] for line in done.stdout.splitlines()} == {"found"}
     assert service.paid_twice() == []
+
+
+def test_a_reply_that_was_lost_is_paid_for_once_more_and_the_row_says_what_that_cost(
+    earmark: Earmark, service: AudioTagService, tunes: Path, state: Path
+):
+    service.plan("identify", reset_after())
+    done = earmark("identify", "--state", state, tunes, "--json", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(row["credits"] for row in rows) == service.charged_s() == 45
+    assert len(service.paid_twice()) == 1
+    [dear] = [row for row in rows if row["error"]]
+    assert dear["credits"] == 30
+    assert "before that, charged: the connection broke after the upload had begun" in dear["error"]
+    assert "45 credits for 3 segments sent" in done.stderr
+    assert "before that, charged" in earmark("explain", "--state", state, tunes / dear["path"]).stdout
+
+
+def test_while_a_service_is_left_alone_the_run_says_so_and_ends_with_5(
+    earmark: Earmark, service: AudioTagService, tunes: Path, state: Path, monkeypatch
+):
+    monkeypatch.setenv("EARMARK_AUDIOTAG__PATIENCE", "6")
+    service.plan("identify", *[refused("service temporarily not available")] * 500)
+    done = earmark("identify", "-v", "--state", state, tunes, "--json")
+    assert done.returncode == 5, done.stderr
+    assert "is left alone until" in done.stderr
+    assert "was given up after" in done.stderr
+    assert "the same command goes on" in done.stderr
+    assert {json.loads(line)["status"] for line in done.stdout.splitlines()} == {"pending"}
+    assert uploads(service) < 20
+    assert service.charges == []
 
 
 def test_exhausted_credits_end_with_7(earmark: Earmark, service: AudioTagService, tunes: Path, state: Path):

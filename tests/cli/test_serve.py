@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import serve
+from pipeline.errors import UsageError
 from tests.conftest import Earmark
 
 
@@ -64,3 +66,14 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert said.returncode == 2
     assert said.stderr.startswith(message)
     assert said.stdout == ""
+
+
+def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_there", lambda name: name != "uvicorn")
+    with pytest.raises(UsageError) as error:
+        serve.require_server()
+
+    assert (
+        str(error.value)
+        == "earmark serve needs uvicorn, which is not installed; pip install 'earmark[server]'"
+    )

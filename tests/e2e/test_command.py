@@ -2,7 +2,6 @@
 
 import csv
 import json
-import random
 import shutil
 import signal
 import subprocess
@@ -192,49 +191,6 @@ def test_ctrl_c_finishes_what_is_in_flight_and_reports(
     finished.communicate(timeout=120)
     assert finished.returncode == 3
     assert service.paid_twice() == []
-
-
-@pytest.mark.parametrize("kills", [4, pytest.param(25, marks=pytest.mark.slow)])
-def test_kill_9_at_any_moment_loses_nothing_and_pays_nothing_twice(
-    music: Path, service: AudioTagService, tmp_path: Path, kills: int
-) -> None:
-    service.latency_s = 0.2
-    moments = random.Random(7)
-    for _ in range(kills):
-        running = started(music, tmp_path / "r.csv", "--jobs=3")
-        try:
-            running.communicate(timeout=moments.uniform(1.0, 5.0))
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.communicate(timeout=30)
-    last = started(music, tmp_path / "r.csv", "--jobs=3")
-    _, said = last.communicate(timeout=120)
-    assert last.returncode == 3, said
-    rows = csv_rows(tmp_path / "r.csv")
-    assert {rows.get(name, rows.get(f"'{name}"))["title"] for name in FILES} == {*PITCHES_HZ, ""}  # type: ignore[index]
-    assert {row["status"] for row in rows.values()} == {
-        "found",
-        "not_found",
-        "too_short",
-        rows["letter.mp3"]["status"],
-    }
-    # An upload that a kill broke off between the service's charge and our note of it may be repeated, once.
-    in_doubt = set(uploads(UploadState.IN_DOUBT))
-    assert set(service.paid_twice()) <= in_doubt
-    assert max(Counter(charge.sha256 for charge in service.charges).values()) <= 2
-
-
-def test_two_runs_at_once_are_one_too_many(
-    earmark: Earmark, music: Path, service: AudioTagService, tmp_path: Path
-) -> None:
-    service.latency_s = 2.0
-    first = started(music, tmp_path / "r.csv")
-    until_charged(service, 1, first)
-    second = earmark("identify", music)
-    assert second.returncode == 11
-    assert "another run holds the ledger" in second.stderr
-    first.communicate(timeout=120)
-    assert first.returncode == 3
 
 
 def test_the_embedded_engine_names_a_copy_in_another_codec(earmark: Earmark, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import requests
 
 from pipeline.audio import wav_bytes
 from pipeline.audio.ffmpeg import find
+from pipeline.model import Status
 from pipeline.recognizers.audiotag import AudioTag
 from tests.recognizers.conftest import noise
 from tests.services import faults
@@ -101,6 +102,7 @@ def test_a_service_of_its_own_process_follows_its_plan_and_writes_its_charges_do
         "known": {probe.sha256: [{"tracks": [["A", "B", "C", 1999]], "confidence": 60, "time": "0 - 15"}]},
         "free_s": 20,
         "faults": {"info": [{"kind": "throttled", "retry_after": "3"}]},
+        "about": [{"sha256": probe.sha256, "action": "get_result", "fault": {"kind": "waits"}, "times": 1}],
     }
     script, record = tmp_path / "plan.json", tmp_path / "charges.jsonl"
     script.write_text(json.dumps(plan))
@@ -112,6 +114,7 @@ def test_a_service_of_its_own_process_follows_its_plan_and_writes_its_charges_do
             assert process.stdout is not None
             with AudioTag(process.stdout.readline().strip(), KEY) as client:
                 first = client.identify(probe)
+                assert client.result(first.token).status is Status.PENDING
                 assert client.result(first.token).matches[0].track.title == "A"
         finally:
             process.kill()

@@ -163,6 +163,17 @@ def test_accounts_that_cannot_be_read_are_no_server_response(
     assert shared.ask(action) == refused("internal error: no server response")
 
 
+def test_an_upload_while_accounts_cannot_be_read_is_told_to_come_again(
+    shared: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(shared.service.accounts, "_admitted", broken)
+
+    assert shared.upload(KNOWN) == refused("service temporarily not available")
+
+
 @pytest.mark.parametrize(
     ("action", "error"),
     [

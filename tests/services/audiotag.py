@@ -3,8 +3,9 @@
 In a test:      with AudioTagService(lookup) as service: AudioTag(service.url, KEY)
 As a process:   python -m tests.services.audiotag --port 0 --script plan.json --record charges.jsonl
                 prints its URL. The plan may hold `known` (SHA-256 of the PCM to a list of candidates as in
-                the document's `data`), `keys`, `latency_s`, `free_s`, `credits_s`, and `faults` (action to
-                a list).
+                the document's `data`), `keys`, `latency_s`, `free_s`, `credits_s`, `faults` (action to a list),
+                and `about`: a list of `{"sha256": ..., "action": ..., "fault": {...}}`, for ever or for so
+                many `times`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -39,45 +41,16 @@ from pipeline.wire.audiotag_replies import (
     to_json,
 )
 from tests.services.faults import Fault, from_json
+from tests.services.records import Charge, Job, Rule, Seen
 from tests.services.uploads import Form, read_form, read_pcm
 
 KEY = "a45d46d912acf22f095ddf0a94df21e5"
 """The document's example key, which the scripted service knows as active."""
 
 MAX_UPLOAD_BYTES = 100_000_000
+FOR_EVER = 1_000_000
 
 Lookup = Callable[[Pcm], Sequence[Candidate]]
-
-
-@dataclass(frozen=True)
-class Charge:
-    """One upload the service took and charged for."""
-
-    token: str
-    sha256: str
-    """Of the PCM that was uploaded, as `Probe.sha256` names it."""
-    seconds: int
-    at: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One request as it arrived."""
-
-    action: str
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    fields: Mapping[str, str]
-    filename: str
-    client_port: int
-    """Tells connections apart."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    born: float
-    candidates: Sequence[Candidate]
 
 
 class AudioTagService:
@@ -98,7 +71,9 @@ class AudioTagService:
     ) -> None:
         """`keys`: key to `active`, `expired` or `inactive`. `latency_s`: how long a recognition takes on the
         clock `now`. `free_s` is used up first, then `credits_s`, seconds too. `record`: a file that receives
-        every charge as a line of JSON, at once.
+        every charge as a line of JSON, at once. `counts_every_request` says what `stat` calls a query: every request
+        (the document's own example can mean nothing else: 23 queries with 96 seconds), or uploads alone. `others_s`:
+        what others upload with the same key.
         """
         self.lookup = lookup
         self.keys = dict(keys or {KEY: "active"})
@@ -112,7 +87,11 @@ class AudioTagService:
         self._now = now
         self._record = record
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
-        self._jobs: dict[str, _Job] = {}
+        self._rules: list[Rule] = []
+        self.counts_every_request = True
+        self.others_s = 0
+        self._still: dict[str, Any] | None = None
+        self._jobs: dict[str, Job] = {}
         self._spent: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", port), self)
@@ -137,6 +116,19 @@ class AudioTagService:
         with self._lock:
             self._faults[action].extend(faults)
 
+    def plan_about(
+        self, about: Callable[[Pcm], bool], action: str, fault: Fault, *, times: int = FOR_EVER
+    ) -> None:
+        """Mistreat the next `times` requests of an action that are about such audio."""
+        with self._lock:
+            self._rules.append(Rule(action, about, fault, times))
+
+    def behave(self) -> None:
+        """Forget every planned fault."""
+        with self._lock:
+            self._faults.clear()
+            self._rules.clear()
+
     def charged_s(self) -> int:
         """Seconds charged in all."""
         return sum(charge.seconds for charge in self.charges)
@@ -146,10 +138,27 @@ class AudioTagService:
         times = Counter(charge.sha256 for charge in self.charges)
         return [sha256 for sha256, n in times.items() if n > 1]
 
-    def fault(self, action: str) -> Fault | None:
+    def times_charged(self) -> dict[str, int]:
+        """How often each audio was charged, by the SHA-256 of its PCM."""
+        return dict(Counter(charge.sha256 for charge in self.charges))
+
+    def fault(self, action: str, form: Form | None = None) -> Fault | None:
         """The fault planned for this request, used up."""
         with self._lock:
-            return self._faults[action].popleft() if self._faults[action] else None
+            if self._faults[action]:
+                return self._faults[action].popleft()
+            pcm = self._audio_of(form) if form is not None and self._rules else None
+            for rule in self._rules:
+                if pcm is not None and rule.action == action and rule.times and rule.about(pcm):
+                    rule.times -= 1
+                    return rule.fault
+            return None
+
+    def _audio_of(self, form: Form) -> Pcm | None:
+        if form.file:
+            return read_pcm(form.filename, form.file)
+        job = self._jobs.get(form.fields.get("token", ""))
+        return job.pcm if job else None
 
     def reply(self, form: Form) -> dict[str, Any]:
         """The reply to a well-formed POST."""
@@ -174,14 +183,20 @@ class AudioTagService:
     def _info(self, _: Form) -> dict[str, Any]:
         return info_reply(Info("2.6"))
 
+    def stop_counting(self) -> None:
+        """From now on `stat` says what it says now, whatever is charged."""
+        self._still = self._stat(Form())
+
     def _stat(self, _: Form) -> dict[str, Any]:
+        if self._still is not None:
+            return self._still
         return stat_reply(
             AccountStat(
                 credit_balance=self.credits_s,
                 free_s=self.free_s,
                 expires="2036-05-15 19:06:12",
-                queries=len(self.seen),
-                uploaded_s=self.charged_s(),
+                queries=len(self.seen) if self.counts_every_request else len(self.charges),
+                uploaded_s=self.charged_s() + self.others_s,
                 uploaded_bytes=self._spent["bytes"],
                 credits_spent=self._spent["credits"],
             )
@@ -203,7 +218,7 @@ class AudioTagService:
             if self.free_s + self.credits_s < round(length_s):
                 return error_reply(ErrorText.BALANCE_EXHAUSTED)
             self._charge(token, pcm, round(length_s), len(form.file or b""))
-            self._jobs[token] = _Job(self._now(), candidates)
+            self._jobs[token] = Job(self._now(), candidates, pcm)
         return identify_reply(Accepted(token, start_s, length_s))
 
     def _charge(self, token: str, pcm: Pcm, seconds: int, size_bytes: int) -> None:
@@ -212,8 +227,7 @@ class AudioTagService:
         self.credits_s -= seconds - free
         self._spent["credits"] += round(seconds - free)
         self._spent["bytes"] += size_bytes
-        sha256 = hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()
-        charge = Charge(token, sha256, seconds, self._now())
+        charge = Charge(token, _sha256(pcm), seconds, self._now())
         self.charges.append(charge)
         if self._record is not None:
             with self._record.open("a", encoding="utf-8") as file:
@@ -266,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.split("?")[0].rstrip("/") != "/api":
             self._send(404, "<html>not found</html>")
             return
-        fault = self.server.service.fault(action)
+        fault = self.server.service.fault(action, form)
         if fault is None:
             self._send(200, to_json(self.server.service.reply(form)))
             return
@@ -289,7 +303,16 @@ class _Handler(BaseHTTPRequestHandler):
         action = form.fields.get("action", "")
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.service.seen.append(
-            Seen(action, self.command, self.path, headers, form.fields, form.filename, self.client_address[1])
+            Seen(
+                action,
+                self.command,
+                self.path,
+                headers,
+                form.fields,
+                form.filename,
+                self.client_address[1],
+                time.monotonic(),
+            )
         )
         return action
 
@@ -307,7 +330,8 @@ class _Handler(BaseHTTPRequestHandler):
         self, status: int, text: str, *, headers: Mapping[str, str] | None = None, keep: int | None = None
     ) -> None:
         body = text.encode()
-        self.send_response(status)
+        # A planned Date stands for a service whose clock is wrong.
+        (self.send_response_only if headers and "Date" in headers else self.send_response)(status)
         # The live service labels its JSON so.
         self.send_header("Content-Type", "text/html; charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
@@ -325,7 +349,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 def known_by_hash(known: Mapping[str, Sequence[Candidate]]) -> Lookup:
     """A lookup that knows probes by the SHA-256 of their PCM."""
-    return lambda pcm: known.get(hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest(), ())
+    return lambda pcm: known.get(_sha256(pcm), ())
+
+
+def _sha256(pcm: Pcm) -> str:
+    return hashlib.sha256(pcm.astype("<i2").tobytes()).hexdigest()
+
+
+def _is(sha256: str, pcm: Pcm) -> bool:
+    return _sha256(pcm) == sha256
 
 
 def main() -> None:
@@ -347,6 +379,11 @@ def main() -> None:
     with AudioTagService(lookup, port=arguments.port, record=arguments.record, **settings) as service:
         for action, faults in plan.get("faults", {}).items():
             service.plan(action, *map(from_json, faults))
+        for item in plan.get("about", []):
+            about = partial(_is, item["sha256"])
+            service.plan_about(
+                about, item["action"], from_json(item["fault"]), times=item.get("times", FOR_EVER)
+            )
         print(service.url, flush=True)
         service.stopping.wait()
 

@@ -65,6 +65,18 @@ def slow(delay_s: float) -> Fault:
     return Fault(take=True, delay_s=delay_s)
 
 
+def waits() -> Fault:
+    """A recognition that is not ready yet."""
+    return Fault(body='{"success":true,"error":null,"result":"wait"}')
+
+
+def forgotten() -> Fault:
+    """A token that the service does not know, said as it says it: in `result`, as a success."""
+    return Fault(
+        body='{"success":true,"error":null,"result":"invalid token or no recognition results found for the token"}'
+    )
+
+
 def says(body: str) -> Fault:
     """Any body, word for word, with nothing taken."""
     return Fault(body=body)
@@ -72,7 +84,7 @@ def says(body: str) -> Fault:
 
 KINDS = {
     kind.__name__: kind
-    for kind in (refused, reset_before, reset_after, throttled, http, cut, html, slow, says)
+    for kind in (refused, reset_before, reset_after, throttled, http, cut, html, slow, waits, forgotten, says)
 }
 
 
