@@ -20,7 +20,8 @@ from tests.server.running import Running
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402 -- only if it is there
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402 -- only if it is there
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -95,6 +96,16 @@ def answer(browser: Any, timeout_s: float = 40) -> Any:
     )[0]
 
 
+def comes(browser: Any, tag: str, text: str) -> None:
+    """Wait for a page whose first element of this kind says that."""
+
+    def says(driver: Any) -> bool:
+        return [element.text for element in driver.find_elements(By.TAG_NAME, tag)][:1] == [text]
+
+    ignored = [StaleElementReferenceException]  # of the page that is being left
+    WebDriverWait(browser, 20, ignored_exceptions=ignored).until(says)
+
+
 def drop(browser: Any, path: Path) -> None:
     for kind in ("dragEnter", "dragOver", "drop"):
         data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
@@ -142,13 +153,14 @@ def test_the_keyboard_alone_is_enough(browser: Any, music: Path) -> None:
     assert "First Tune" in answer(browser).text
     tab_to("Play it from there")
     press(Keys.ENTER)
-    assert browser.find_element(By.TAG_NAME, "h1").text == "First Tune"
+    comes(browser, "h1", "First Tune")
     tab_to("player")
     tab_to("Keep it")
     press(Keys.ENTER)
+    comes(browser, "h1", "Catalogue")
     tab_to("q")
     press("bold", Keys.ENTER)
-    assert browser.find_element(By.TAG_NAME, "caption").text == "1 track with “bold”"
+    comes(browser, "caption", "1 track with “bold”")
 
 
 def test_a_track_plays_from_where_the_clip_was_heard(browser: Any, running: Running, music: Path) -> None:
