@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import requests
 
@@ -19,7 +20,7 @@ from pipeline.model import RATE_HZ
 from pipeline.wire.audiotag_errors import ErrorText
 from tests.engine.melodies import cut, tune
 from tests.server.page_visitor import HOSTILE, Visitor, page, words, write_music
-from tests.server.running import Running
+from tests.server.running import Running, serving
 
 CLIP = wav_bytes(cut(tune(1), 12, 15))
 ADMIN_PAGES = ("/catalogue", "/jobs", "/keys")
@@ -81,6 +82,17 @@ def test_music_nobody_knows_is_honestly_not_found(visitor: Visitor) -> None:
     assert words(identify(visitor, wav_bytes(cut(tune(77), 5, 15)))).startswith(
         "Not found Nothing in this catalogue was heard in 0:15 of your recording."
     )
+
+
+def test_each_track_of_a_longer_recording_is_named_with_its_place(visitor: Visitor) -> None:
+    mix = np.concatenate([cut(tune(1), 5, 30), cut(tune(2), 10, 20)])
+    said = words(identify(visitor, wav_bytes(mix)))
+
+    assert "First Tune" in said
+    assert HOSTILE in said
+    assert "Also heard" in said
+    assert re.search(r"Matched 0:00–0:(29|30|31) of your clip, at 0:0[56] in the track", said)
+    assert re.search(r"Matched 0:(29|30|31)–0:(49|50) of your clip, at 0:(09|10|11) in the track", said)
 
 
 @pytest.mark.parametrize(
@@ -479,3 +491,21 @@ def test_a_damaged_catalogue_is_told_to_the_admin_alone(tmp_path: Path) -> None:
     assert here.status_code == there.status_code == 503
     assert str(tmp_path) in words(here)
     assert words(there).startswith("The service cannot read its own files right now.")
+
+
+def test_a_bug_is_a_page_that_tells_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def buggy() -> Catalogue:
+        raise RuntimeError("a secret")
+
+    with serving(tmp_path / "state", open_catalogue=buggy) as served:
+        reply = Visitor(served).get("/")
+
+    assert reply.status_code == 500
+    assert words(reply).startswith("A fault of earmark's own. The log says more.")
+    assert "secret" not in reply.text
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "RuntimeError: a secret" in caplog.text
+
+
+def test_without_its_setting_there_is_no_page(shared: Running) -> None:
+    assert Visitor(shared).get("/").status_code == 404

@@ -35,6 +35,9 @@ _HEADERS: Final = {
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     # Without a referrer the browser would call the page's own forms' origin unknown.
     "referrer-policy": "same-origin",
+    # As the service sets them on every reply; but that of a bug passes it by.
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
 }
 
 _WORDS: Final = {
