@@ -261,4 +261,4 @@ class TestMoney(Money.TestCase):  # type: ignore[misc, name-defined]
 
 @pytest.mark.slow
 class TestMoreMoney(Money.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=600, stateful_step_count=50, **BOUNDS)  # type: ignore[arg-type]
+    settings = settings(max_examples=150, stateful_step_count=40, **BOUNDS)  # type: ignore[arg-type]

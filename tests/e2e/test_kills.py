@@ -21,7 +21,7 @@ def stage(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_killed_before_the_service_took_anything_costs_nothing(stage: Scene) -> None:
-    killed(stage, Trap("identify", 1, Moment.BEFORE))
+    killed(stage, Trap("identify", 1, Moment.BEFORE), "--jobs=1")
     assert stage.service.charges == []
     stage.finish()
     assert stage.service.paid_twice() == []
