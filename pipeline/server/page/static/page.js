@@ -72,6 +72,8 @@ function startIdentify(form) {
   if (navigator.mediaDevices && window.MediaRecorder) {
     recordButton.hidden = false;
     recordButton.addEventListener("click", () => record(recordButton, say, ask));
+  } else if (!isSecureContext) {
+    document.getElementById("insecure").hidden = false;
   }
 }
 
