@@ -23,12 +23,12 @@ LAST := data/.last-identify
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench clean
+.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench bench-engine clean
 
 help: ## print this list
 	@echo 'make identify MUSIC=~/Music    says what every file of that folder is'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  MUSIC       the folder to identify; without it, a small sample that earmark makes itself'
 	@echo '  CATALOGUE   a folder of music you know: added to the catalogue first, so that it can be found'
@@ -117,6 +117,9 @@ lint: $(VENV)/.tests ## ruff, mypy, and the floors that imports must keep to
 
 bench: $(VENV)/.tests ## how fast: decoding, fingerprints, a whole run
 	@$(VENV)/bin/python -m bench $(ARGS)
+
+bench-engine: $(VENV)/.tests ## how well: what the engine recognises in the music of MUSIC, degraded in every way
+	@$(folders); set --; [ -z "$$MUSIC" ] || set -- "$$MUSIC"; $(VENV)/bin/python -m bench.recognition $(ARGS) "$$@"
 
 clean: ## remove what make made here: tools, sample, reports; never your ledger
 	rm -rf $(VENV) $(SAMPLE) $(SAMPLE_STATE) $(LAST) reports build dist .pytest_cache .mypy_cache .ruff_cache

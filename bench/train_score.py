@@ -23,10 +23,10 @@ from scipy import signal
 from bench.music import Excerpt, catalogue_of, excerpts, heard
 from pipeline.engine import score
 from pipeline.engine.bent import search_bent
-from pipeline.engine.hits import hear, peaks_shared
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.score import FEATURES, Vector
 from pipeline.engine.search import Part, search_plain
+from pipeline.engine.verify import peaks_shared
 from pipeline.model import Pcm
 
 PACKAGES = (
@@ -98,10 +98,10 @@ def _judged(query: Query, parts: Sequence[Part], excerpt: Excerpt, degradation: 
         wrong = search(query, _without(parts, excerpt.track)) if excerpt.known else found
         for candidate in [*right, *wrong]:
             is_right = candidate in right
-            shared = peaks_shared(query, hear(query, right[0]), hear(query, candidate)) if right else 0.0
+            shared = peaks_shared(right[0].heard_peaks(query), candidate.heard_peaks(query)) if right else 0.0
             yield Evidence(
                 bent, is_right, excerpt.track, candidate.track.path, shared, degradation, excerpt.length_s,
-                candidate.features(query),
+                candidate.features,
             )  # fmt: skip
 
 

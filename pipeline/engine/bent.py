@@ -14,10 +14,10 @@ from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
 from pipeline.engine.vote import Ballot
 
-SPEED_BINS: Final = 5
+SPEED_BINS: Final = 7
 TEMPO_STEP: Final = 0.025
 TEMPO_STEPS: Final = 5
-PITCH_BINS: Final = 6
+PITCH_BINS: Final = 8
 BENDS: Final = (
     *(Bend(2.0 ** (-b / BINS_PER_OCTAVE), b) for b in range(-SPEED_BINS, SPEED_BINS + 1) if b),
     *(Bend(1 + TEMPO_STEP * step, 0) for step in range(-TEMPO_STEPS, TEMPO_STEPS + 1) if step),

@@ -12,6 +12,7 @@ from pipeline.engine import store
 from pipeline.engine.fingerprint import Fingerprint, fingerprint
 from pipeline.engine.hits import Hit, find_candidates, find_hits
 from pipeline.engine.search import Part
+from pipeline.engine.shard import MAX_FRAMES, frames_taken
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
 from pipeline.model import Pcm
@@ -19,7 +20,7 @@ from pipeline.model import Pcm
 SHARD_LANDMARKS: Final = 4_000_000
 """A shard is committed at this many landmarks (about ten hours): what an interrupted `add` can lose at most."""
 MERGED_LANDMARKS: Final = 64_000_000
-"""Merging stops at this size (150 hours, a third of a gigabyte), which bounds the memory it needs to about 2 GB."""
+"""Merging stops at this size (150 hours, a quarter of a gigabyte), which bounds the memory it needs to about 2 GB."""
 MAX_SMALL_SHARDS: Final = 8
 """With more small shards than this they are merged, for every shard costs a search its own pass."""
 
@@ -131,7 +132,7 @@ class Catalogue:
         return len(doomed)
 
     def compact(self) -> None:
-        """Merge shards and give back the space of removed tracks; nothing that a search would notice changes."""
+        """Merge shards and give back the space of removed tracks; answers stay, their odds by and large."""
         with store.writer(self._folder):
             self.refresh()
             self._merge()
@@ -166,6 +167,12 @@ def _batches(
                 )
             )
             continue
+        frames = frames_taken(made.frames)
+        if frames > MAX_FRAMES:
+            done.append(
+                Addition(Outcome.FAILED, entry.track, "it is longer than 148 hours: cut it into parts")
+            )
+            continue
         track = replace(
             entry.track,
             track_id=entry.track.track_id or made.sha256[:_ID_DIGITS],
@@ -174,7 +181,11 @@ def _batches(
         )
         known[made.sha256] = track
         done.append(Addition(Outcome.ADDED, track))
-        batch = [pair for pair in batch if pair[0].track_id != track.track_id] + [(track, made)]
+        batch = [pair for pair in batch if pair[0].track_id != track.track_id]
+        if sum(frames_taken(print_.frames) for _, print_ in batch) + frames > MAX_FRAMES:
+            yield batch
+            batch = []
+        batch.append((track, made))
         if sum(len(print_.keys) for _, print_ in batch) >= SHARD_LANDMARKS:
             yield batch
             batch = []
@@ -186,7 +197,11 @@ def _mergeable(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """Neighbouring shards in groups of up to MERGED_LANDMARKS; no group that a merge would leave as it is."""
     group: list[Part] = []
     for part in parts:
-        if group and sum(map(_landmarks, group)) + _landmarks(part) > MERGED_LANDMARKS:
+        grown = [*group, part]
+        if group and (
+            sum(map(_landmarks, grown)) > MERGED_LANDMARKS
+            or sum(member.shard.frames for member in grown) > MAX_FRAMES
+        ):
             yield from _worth_merging(group)
             group = []
         group.append(part)

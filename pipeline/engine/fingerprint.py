@@ -17,9 +17,11 @@ from pipeline.model import RATE_HZ, Pcm
 
 STORED_PER_BLOCK: Final = 64
 """Peaks kept for verification: the matched filter gains from every one."""
-TIED_PER_BLOCK: Final = 24
+CLASSES: Final = (8, 21, 40)
+"""Ranks at which the next class of stored peaks begins; verification believes the first class most."""
+TIED_PER_BLOCK: Final = 21
 FAN_OUT: Final = 5
-"""Peaks that become landmarks, and pairs for each of them: about 116 postings a second."""
+"""Peaks that become landmarks, and pairs for each of them: about 102 postings a second."""
 
 CHUNK: Final = 32 * BLOCK
 """Frames (33 s) worked on at a time: what bounds the memory of a fingerprint, whatever the recording's length."""
@@ -27,7 +29,7 @@ CHUNK: Final = 32 * BLOCK
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A recording as the catalogue keeps it; frames count from its start. About 4.5 MB an hour."""
+    """A recording as the catalogue keeps it; frames count from its start. About 4 MB an hour."""
 
     samples: int
     sha256: str
@@ -35,7 +37,9 @@ class Fingerprint:
     frames: int
     peak_frame: Frames
     """In order of time, [peaks]."""
-    peak_bin: npt.NDArray[np.uint8]
+    peak_bin: npt.NDArray[np.uint16]
+    peak_class: npt.NDArray[np.uint8]
+    """By salience, 0 for the strongest of a block: CLASSES."""
     keys: Keys
     key_frame: Frames
     """The first peak's frame of each landmark: [landmarks]."""
@@ -68,7 +72,14 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
     keys, key_frame = landmarks(peaks.strongest(TIED_PER_BLOCK), FAN_OUT)
     stored = peaks.strongest(STORED_PER_BLOCK)
     return Fingerprint(
-        samples, digest.hexdigest(), frames, stored.frame, stored.bin.astype(np.uint8), keys, key_frame
+        samples,
+        digest.hexdigest(),
+        frames,
+        stored.frame,
+        stored.bin.astype(np.uint16),
+        np.searchsorted(CLASSES, stored.ranks(), side="right").astype(np.uint8),
+        keys,
+        key_frame,
     )
 
 

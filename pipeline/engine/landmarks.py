@@ -15,9 +15,9 @@ FRAMES_MIN: Final = 2
 FRAMES_SPAN: Final = 64
 """The second peak comes 2 to 65 frames (2.1 s) after the first."""
 BINS_SPAN: Final = 64
-"""... and less than 32 bins (an octave, nearly) above or below it."""
+"""... and less than 32 bins (eight semitones) above or below it."""
 KEYS: Final = BINS * BINS_SPAN * FRAMES_SPAN
-"""Every key is (first bin, bins up or down, frames between), packed: 884 736 of them."""
+"""Every key is (first bin, bins up or down, frames between), packed: 1 179 648 of them."""
 
 Keys = npt.NDArray[np.uint32]
 Frames = npt.NDArray[np.int32]

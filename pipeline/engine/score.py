@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from pipeline.engine.jit import compiled
 from pipeline.engine.spectrum import Level
+from pipeline.engine.verify import HeardPeaks
 
 FEATURES: Final = (
-    "fit",
     "fit_per_peak",
     "fit_over_crowd",
-    "votes_over_others",
+    "fit_over_rival",
+    "votes_over_crowd",
+    "votes_over_rival",
     "fit_over_shifts",
     "fit_over_bins",
     "t_time",
@@ -30,7 +32,7 @@ Vector = npt.NDArray[np.float64]
 
 _TIME_SHIFTS: Final = np.concatenate([np.arange(-60, -9, 2), np.arange(10, 61, 2)]).astype(np.int32)
 """Frames: a wrong track with the same beat fits at these shifts as well as at none."""
-_BIN_SHIFTS: Final = np.concatenate([np.arange(-9, -2), np.arange(3, 10)]).astype(np.int32)
+_BIN_SHIFTS: Final = np.concatenate([np.arange(-12, -3), np.arange(4, 13)]).astype(np.int32)
 """Bins: a wrong track with much energy everywhere fits a semitone or three away as well."""
 _SHIFTS: Final = np.concatenate(
     [
@@ -39,6 +41,9 @@ _SHIFTS: Final = np.concatenate(
         np.stack([np.zeros_like(_BIN_SHIFTS), _BIN_SHIFTS], axis=1),
     ]
 )
+
+HIT: Final = 0.5
+"""A peak is met where the probe's map exceeds this."""
 
 _TIME_GROUPS: Final = 12
 """The right track fits most of the time; an accident fits now and then."""
@@ -58,6 +63,18 @@ class Model:
         return self.bias + float(np.dot(self.weight, (features - self.centre) / self.scale))
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What tracks that are other recordings reach with the same probe: z scores and votes."""
+
+    crowd_z: float
+    crowd_votes: int
+    """What accident achieves: two of them may also be heard in the probe, and do better."""
+    rival_z: float
+    rival_votes: int
+    """Of the best of them."""
+
+
 @cache
 def model(name: str) -> Model:
     """The fitted model for `plain` or `bent` (other tempo or pitch) candidates, from score.json beside this file."""
@@ -71,44 +88,41 @@ def model(name: str) -> Model:
 
 def features(
     z_map: Level,
-    at: npt.NDArray[np.int32],
-    bins: npt.NDArray[np.int32],
+    peaks: HeardPeaks,
     *,
     votes: int,
-    repeat_votes: int,
-    crowd: float,
-    crowd_votes: int,
+    others: Others,
 ) -> Vector:
-    """Describe how a track's peaks (frame and bin in the probe, [peaks]) fit the probe: [FEATURES].
-
-    `crowd` and `crowd_votes` are the z score and the votes that other tracks reach by accident, `repeat_votes` the
-    votes of the best other place in the same track: music made of loops draws votes from all music with a beat.
-    """
+    """Describe how a track's peaks and its votes fit the probe: [FEATURES]."""
     z = np.empty(len(_SHIFTS))
-    _z_at_shifts(z_map, at, bins, _SHIFTS, z)
+    _z_at_shifts(z_map, peaks.at, peaks.bin, peaks.weight, _SHIFTS, z)
     time, bin_ = z[1 : 1 + len(_TIME_SHIFTS)], z[1 + len(_TIME_SHIFTS) :]
-    heard = z_map[at, bins]
+    heard = z_map[peaks.at, peaks.bin]
     fit = max(z[0], 1.0)
     # The floors keep what is near nothing from looking infinitely small beside it.
     return np.array(
         [
-            np.log(fit),
-            np.log(fit / np.sqrt(max(len(heard), 1))),
-            np.log(fit / crowd),
-            np.log((1 + votes) / np.sqrt((1 + crowd_votes) * (1 + max(crowd_votes, repeat_votes)))),
+            np.log(fit / np.sqrt(max(float(np.sum(peaks.weight**2)), 1.0))),
+            np.log(fit / others.crowd_z),
+            # Behind the best, how far behind says nothing: both may be heard.
+            np.log(max(fit / others.rival_z, 1.0)),
+            np.log((1 + votes) / (1 + others.crowd_votes)),
+            np.log(max((1 + votes) / (1 + others.rival_votes), 1.0)),
             np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
             np.log(fit / max(np.max(bin_), 2.0)),
-            np.log(max(_steadiness(heard, at * _TIME_GROUPS // len(z_map), _TIME_GROUPS), 0.5)),
-            np.mean(heard > 0.5) if len(heard) else 0.0,
+            np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)),
+            np.average(heard > HIT, weights=peaks.weight) if len(heard) else 0.0,
         ]
     )
 
 
-def _steadiness(heard: npt.NDArray[np.float32], group: npt.NDArray[np.int32], groups: int) -> float:
+def _steadiness(
+    heard: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], group: npt.NDArray[np.int32]
+) -> float:
     """Student's t of the z scores of the groups: high if all of them fit alike."""
-    count = np.bincount(group, minlength=groups)
-    total = np.bincount(group, weights=heard, minlength=groups)
-    z = total[count > 0] / np.sqrt(count[count > 0])
+    square = np.bincount(group, weights=weight**2)
+    total = np.bincount(group, weights=weight * heard)
+    z = total[square > 0] / np.sqrt(square[square > 0])
     if len(z) < 3:
         return 0.0
     # The 0.5 keeps a handful of equal groups from looking infinitely certain.
@@ -120,15 +134,16 @@ def _z_at_shifts(
     z_map: Level,
     at: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
+    weight: npt.NDArray[np.float32],
     shifts: npt.NDArray[np.int32],
     z: Vector,
 ) -> None:
     frames, width = z_map.shape
     for s in range(shifts.shape[0]):
-        total, count = 0.0, 0
+        total, square = 0.0, 0.0
         for p in range(at.size):
             t, b = at[p] + shifts[s, 0], bins[p] + shifts[s, 1]
             if 0 <= t < frames and 0 <= b < width:
-                total += z_map[t, b]
-                count += 1
-        z[s] = total / np.sqrt(count) if count else 0.0
+                total += weight[p] * z_map[t, b]
+                square += weight[p] * weight[p]
+        z[s] = total / np.sqrt(square) if square else 0.0

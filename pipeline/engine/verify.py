@@ -24,6 +24,10 @@ QUIET_SHARE: Final = 0.2
 ABOVE_NOISE: Final = 2.0
 """6 dB over the noise a cell counts by half, further up in full."""
 
+LOUDNESS_OUT: Final = 0.7
+"""The part of a frame's mean that is taken out of it: with all of it gone onsets would be forgotten, with none any
+beat would fit any other."""
+
 SILENT_BELOW: Final = 15.0
 """45 dB under the loudest frame a frame is silence, or the tail of a fade."""
 
@@ -31,13 +35,34 @@ MAX_FRAMES_OFF: Final = 6
 """How far around a place the best offset is looked for: the two cells that voted, and their rounding."""
 
 
+CLASS_WEIGHT: Final = np.array([1.6, 1.2, 0.9, 0.6], np.float32)
+"""How much a peak counts by its class: the strongest of a block are music, the last often the texture of noise."""
+
+CLASS_BIT: Final = 9
+FRAME_BIT: Final = 11
+BIN_MASK: Final = np.uint16((1 << CLASS_BIT) - 1)
+CLASS_MASK: Final = np.uint16((1 << FRAME_BIT - CLASS_BIT) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPeaks:
-    """The peaks of a shard, by block of BLOCK frames: block b's are `first[b]` to before `first[b + 1]`."""
+    """The peaks of a shard, by block of BLOCK frames: block b's are `first[b]` to before `first[b + 1]`.
+
+    `packed` holds a peak's bin below CLASS_BIT, its class of salience from there, and from FRAME_BIT its frame in the
+    block.
+    """
 
     first: npt.NDArray[np.uint32]
-    frame_in_block: npt.NDArray[np.uint8]
-    bin: npt.NDArray[np.uint8]
+    packed: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardPeaks:
+    """A track's peaks in a probe's frames and bins, and how much each counts: all [peaks]."""
+
+    at: npt.NDArray[np.int32]
+    bin: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,6 @@ class Alignment:
 
     z: npt.NDArray[np.float32]
     frame: npt.NDArray[np.int64]
-    peaks: npt.NDArray[np.int32]
 
 
 def audible_frames(level: Level) -> npt.NDArray[np.bool_]:
@@ -69,12 +93,14 @@ def likelihood_map(level: Level, standing_out: Level) -> Level:
 
 def _likelihood(level: Level, standing_out: Level) -> Level:
     z: Level = standing_out - standing_out.mean(axis=0)
-    z -= z.mean(axis=1, keepdims=True)
+    z -= np.float32(LOUDNESS_OUT) * z.mean(axis=1, keepdims=True)
     z /= z.std(axis=0) + np.float32(1e-6)
     np.clip(z, CLIP_LOW, CLIP_HIGH, out=z)
     quiet = int(QUIET_SHARE * (len(level) - 1))
     noise = np.partition(level, quiet, axis=0)[quiet]
-    z /= 1 + np.exp(np.clip(noise + np.float32(ABOVE_NOISE) - level, -30, 30))
+    above = 1 / (1 + np.exp(np.clip(noise + np.float32(ABOVE_NOISE) - level, -30, 30)))
+    # A frame that hardly rises above the noise has little to say in the few cells that do.
+    z *= above * np.sqrt(above.mean(axis=1, keepdims=True))
     z -= z.mean()
     z /= z.std() + np.float32(1e-6)
     return z
@@ -91,67 +117,81 @@ def align(
 
     `tempo` is how much faster the probe runs than the track, `shift` how many bins lower it sounds; both [places].
     """
-    best = Alignment(
-        np.empty(len(frame), np.float32), np.empty(len(frame), np.int64), np.empty(len(frame), np.int32)
-    )
+    best = Alignment(np.empty(len(frame), np.float32), np.empty(len(frame), np.int64))
+    layout = (BLOCK, int(BIN_MASK), CLASS_BIT, int(CLASS_MASK), FRAME_BIT)
     _align(
-        z_map, peaks.first, peaks.frame_in_block, peaks.bin, frame, tempo, shift, BLOCK, MAX_FRAMES_OFF,
-        best.z, best.frame, best.peaks,
+        z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift, MAX_FRAMES_OFF,
+        best.z, best.frame,
     )  # fmt: skip
     return best
 
 
 def peaks_under(
     peaks: StoredPeaks, frame: int, frames: int, tempo: float, shift: int, bins: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+) -> HeardPeaks:
     """The track's peaks that should be heard in a probe starting at `frame`, in the probe's own frames and bins."""
     first_block = max(frame // BLOCK, 0)
     last_block = min((frame + int(frames * tempo)) // BLOCK + 1, len(peaks.first) - 1)
     if last_block <= first_block:
-        return np.empty(0, np.int32), np.empty(0, np.int32)
+        return HeardPeaks(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     bounds = peaks.first[first_block : last_block + 1].astype(np.int64)
     block = np.repeat(np.arange(first_block, last_block), np.diff(bounds))
-    span = slice(int(bounds[0]), int(bounds[-1]))
-    at = np.rint((block * BLOCK + peaks.frame_in_block[span] - frame) / tempo).astype(np.int32)
-    bin_heard = peaks.bin[span].astype(np.int32) - shift
+    packed = peaks.packed[int(bounds[0]) : int(bounds[-1])]
+    at = np.rint((block * BLOCK + (packed >> FRAME_BIT) - frame) / tempo).astype(np.int32)
+    bin_heard = (packed & BIN_MASK).astype(np.int32) - shift
     heard = (at >= 0) & (at < frames) & (bin_heard >= 0) & (bin_heard < bins)
-    return at[heard], bin_heard[heard]
+    return HeardPeaks(at[heard], bin_heard[heard], CLASS_WEIGHT[packed[heard] >> CLASS_BIT & CLASS_MASK])
+
+
+def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
+    """The share of the second track's peaks that lie on or next to one of the first's: 1 for one recording."""
+    if not len(one.at) or not len(other.at):
+        return 0.0
+    near = np.zeros(
+        (max(one.at.max(), other.at.max()) + 3, max(one.bin.max(), other.bin.max()) + 3), np.bool_
+    )
+    for frames in range(3):
+        for bins in range(3):
+            near[one.at + frames, one.bin + bins] = True
+    return float(near[other.at + 1, other.bin + 1].mean())
 
 
 @compiled
 def _align(
     z_map: Level,
     first: npt.NDArray[np.uint32],
-    frame_in_block: npt.NDArray[np.uint8],
-    bins: npt.NDArray[np.uint8],
+    packed: npt.NDArray[np.uint16],
+    class_weight: npt.NDArray[np.float32],
+    layout: tuple[int, int, int, int, int],
     places: npt.NDArray[np.int64],
     tempo: npt.NDArray[np.float32],
     shift: npt.NDArray[np.int32],
-    block: int,
     reach: int,
     best_z: npt.NDArray[np.float32],
     best_frame: npt.NDArray[np.int64],
-    best_peaks: npt.NDArray[np.int32],
 ) -> None:
+    block, bin_mask, class_bit, class_mask, frame_bit = layout
     frames, width = z_map.shape
-    total, count = np.empty(2 * reach + 1, np.float64), np.empty(2 * reach + 1, np.int64)
+    total, square = np.empty(2 * reach + 1, np.float64), np.empty(2 * reach + 1, np.float64)
     for i in range(places.size):
-        total[:], count[:] = 0.0, 0
+        total[:], square[:] = 0.0, 0.0
         slower = np.float32(1.0) / tempo[i]
         last = (places[i] + reach + np.int64(frames * tempo[i])) // block + 1
         for b in range(max((places[i] - reach) // block, 0), min(last, first.size - 1)):
             for p in range(first[b], first[b + 1]):
-                heard = np.int64(bins[p]) - shift[i]
+                peak = np.int64(packed[p])
+                heard = (peak & bin_mask) - shift[i]
                 if heard < 0 or heard >= width:
                     continue
-                start = np.float32(b * block + frame_in_block[p] - places[i] + reach)
+                weight = class_weight[peak >> class_bit & class_mask]
+                start = np.float32(b * block + (peak >> frame_bit) - places[i] + reach)
                 for d in range(2 * reach + 1):
                     at = int(np.floor((start - np.float32(d)) * slower + np.float32(0.5)))
                     if 0 <= at < frames:
-                        total[d] += z_map[at, heard]
-                        count[d] += 1
-        best_z[i], best_frame[i], best_peaks[i] = 0.0, places[i], 0
+                        total[d] += weight * z_map[at, heard]
+                        square[d] += weight * weight
+        best_z[i], best_frame[i] = 0.0, places[i]
         for d in range(2 * reach + 1):
-            z = total[d] / np.sqrt(count[d]) if count[d] else 0.0
+            z = total[d] / np.sqrt(square[d]) if square[d] else 0.0
             if z > best_z[i]:
-                best_z[i], best_frame[i], best_peaks[i] = z, places[i] + d - reach, count[d]
+                best_z[i], best_frame[i] = z, places[i] + d - reach

@@ -42,7 +42,7 @@ class Places:
 
 def vote(
     first_posting: npt.NDArray[np.uint32],
-    postings: npt.NDArray[np.uint32],
+    postings: npt.NDArray[np.uint8],
     keys: Keys,
     frames: Frames,
     ballot: Ballot,
@@ -64,7 +64,7 @@ def vote(
 @compiled
 def _count(
     first_posting: npt.NDArray[np.uint32],
-    postings: npt.NDArray[np.uint32],
+    postings: npt.NDArray[np.uint8],
     keys: Keys,
     frames: Frames,
     cell_bits: int,
@@ -74,7 +74,8 @@ def _count(
     count = 0
     for i in range(keys.size):
         for p in range(first_posting[keys[i]], first_posting[keys[i] + 1]):
-            offset = np.int64(postings[p]) - frames[i]
+            frame = np.int64(postings[p, 0]) | np.int64(postings[p, 1]) << 8 | np.int64(postings[p, 2]) << 16
+            offset = frame - frames[i]
             if offset < 0:
                 continue
             cell = offset >> cell_bits

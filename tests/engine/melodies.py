@@ -12,18 +12,26 @@ from pipeline.model import RATE_HZ, Pcm
 Sound = npt.NDArray[np.float64]
 
 
-def tune(seed: int, length_s: float = 40.0) -> Pcm:
-    """Two voices over a drum, with notes, rhythm and timbre drawn from the seed."""
+def tune(seed: int, length_s: float = 40.0, players: int | None = None) -> Pcm:
+    """Two voices over a drum, with notes, rhythm and timbre drawn from the seed.
+
+    With `players` the same melody is played by others: other instruments, another drum, a little faster or slower.
+    """
     rng = np.random.default_rng(seed)
+    others = None if players is None else np.random.default_rng([players, seed])
+    haste = 1.0 if others is None else others.uniform(0.9, 1.1)
     sound = np.zeros(round(length_s * RATE_HZ))
     for octave, pace_s in ((0, 0.22), (12, 0.31)):
         timbre = rng.uniform(0.1, 1.0, 6) / np.arange(1, 7)
+        if others is not None:
+            timbre = others.uniform(0.1, 1.0, 6) / np.arange(1, 7)
         start_s = 0.0
         while start_s < length_s - 1.5:
             pitch_hz = 220 * 2 ** ((octave + int(rng.integers(0, 13))) / 12)
-            _add(sound, start_s, _note(pitch_hz, rng.uniform(0.3, 1.2), timbre))
+            _add(sound, haste * start_s, _note(pitch_hz, rng.uniform(0.3, 1.2), timbre))
             start_s += pace_s * int(rng.integers(1, 4))
-    for start_s in np.arange(0, length_s - 0.5, rng.uniform(0.4, 0.7)):
+    drum_s = (others or rng).uniform(0.4, 0.7)
+    for start_s in np.arange(0, length_s - 0.5, drum_s):
         _add(sound, start_s, 0.5 * rng.standard_normal(800) * np.exp(-np.arange(800) / 150))
     return to_pcm(sound)
 
@@ -40,7 +48,7 @@ def _note(pitch_hz: float, length_s: float, timbre: Sound) -> Sound:
 
 def _add(sound: Sound, start_s: float, part: Sound) -> None:
     start = round(start_s * RATE_HZ)
-    sound[start : start + len(part)] += part[: len(sound) - start]
+    sound[start : start + len(part)] += part[: max(len(sound) - start, 0)]
 
 
 def to_pcm(sound: Sound) -> Pcm:
