@@ -111,6 +111,14 @@ def test_a_key_in_the_environment_beats_a_key_file_in_the_config(config, tmp_pat
     assert key.get_secret_value() == "fromenvironment"
 
 
+def test_a_password_that_is_too_short_is_not_printed(config):
+    config('[server]\npage_password = "tiny"')
+    said = mistake()
+    assert "server.page_password" in said.message
+    assert "8 characters or more" in said.hint
+    assert "tiny" not in str(said)
+
+
 def test_a_key_and_a_key_file_in_one_place_are_a_contradiction(config):
     config('[audiotag]\napi_key = "a"\napi_key_file = "b"')
     assert "both given" in mistake().message

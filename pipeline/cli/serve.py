@@ -99,11 +99,12 @@ def serve(
             door,
             decoder=decoder,
             open_ear=functools.partial(open_ear, folder / opening.CATALOGUE_FOLDER),
+            open_catalogue=functools.partial(opening.catalogue, folder) if door.page else None,
         ) as service,
     ):
         address, bound_port = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        _introduce(terminal, service, f"http://{shown}:{bound_port}/api", remote=remote)
+        _introduce(terminal, service, f"http://{shown}:{bound_port}/", page=door.page, remote=remote)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: service.stop())
         service.run(listener)
@@ -113,7 +114,9 @@ def serve(
 def require_server() -> None:
     """Raise UsageError unless the `server` extra is installed."""
     missing = [
-        name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not _there(name)
+        name
+        for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "jinja2")
+        if not _there(name)
     ]
     if missing:
         raise UsageError(
@@ -122,8 +125,10 @@ def require_server() -> None:
         )
 
 
-def _introduce(terminal: Terminal, service: Service, url: str, *, remote: bool) -> None:
-    said: dict[str, Any] = {"url": url}
+def _introduce(terminal: Terminal, service: Service, root: str, *, page: bool, remote: bool) -> None:
+    said: dict[str, Any] = {"url": f"{root}api"}
+    if page:
+        said["page"] = root
     if not any(account.only_here for account in service.accounts.all()):
         said["key"], _ = service.accounts.add(only_here=True, label="open, for this machine only")
     if terminal.as_json:

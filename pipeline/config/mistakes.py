@@ -84,7 +84,7 @@ def explained(error: ErrorDetails, sources: list[tuple[str, Nested]]) -> UsageEr
         allowed = field.description or allowed
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
-    secret = loc[0] == "keys" or "api_key" in loc
+    secret = loc[0] == "keys" or not {"api_key", "page_password"}.isdisjoint(loc)
     shown = "the value" if secret else repr(error["input"])
     return UsageError(f"{_place(loc, sources)}: {shown} is not allowed", hint=f"give {allowed}")
 

@@ -99,6 +99,10 @@ class ServerSettings(BaseModel):
     rate_per_key: float = Field(default=100.0, gt=0, le=100_000, description="requests a second, above 0")
     rate_per_address: float = Field(default=200.0, gt=0, le=100_000, description="requests a second, above 0")
     open_metrics: bool = Field(default=False, description="true or false")
+    page: bool = Field(default=True, description="true or false")
+    page_password: Annotated[SecretStr, Field(min_length=8)] | None = Field(
+        default=None, description="8 characters or more"
+    )
 
 
 class Settings(BaseSettings):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pipeline.database import Database
 from pipeline.errors import StorageError
@@ -28,6 +29,10 @@ HINT_LENGTH: Final = 4
 
 UNLIMITED: Final = 1_000_000_000
 """Credits of a key that is not counted: 31 years of audio, and still an integer every client can hold."""
+
+
+_PAGE: Final = b"page"
+"""In place of a key's hash: no key has this one, so nobody but the page asks in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +103,18 @@ class Accounts:
     def all(self) -> list[Account]:
         """Every key, in the order of making."""
         with self._database.read() as connection:
-            found = connection.execute(select(schema.keys).order_by(schema.keys.c.key_id))
+            keys = select(schema.keys).where(schema.keys.c.hash != _PAGE)
+            found = connection.execute(keys.order_by(schema.keys.c.key_id))
             return [_account(row) for row in found]
+
+    def page(self) -> Account:
+        """The account of the page for people: it has no key, and always all the credits there are."""
+        whole = {"credits": UNLIMITED, "free_s": 0, "credits_spent": 0}
+        made = {"hash": _PAGE, "hint": "", "label": "page", "created_at": self._now(), **whole}
+        with self._database.write() as connection:
+            statement = sqlite_insert(schema.keys).values(made)
+            statement = statement.on_conflict_do_update(index_elements=["hash"], set_=whole)
+            return _account(connection.execute(statement.returning(*schema.keys.c)).one())
 
     def revoke(self, key_id: int) -> bool:
         """Make a key inactive for good; False when there is none of this number."""

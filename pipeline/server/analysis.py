@@ -20,31 +20,48 @@ GAP_S: Final = WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where one candidate of a reply was heard, and what the API has no word for."""
+
+    track_id: str
+    confidence: float
+    start_s: float
+    end_s: float
+    """In the audio that was uploaded."""
+    track_start_s: float | None
+    """The position in the track that is heard at `start_s`."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Stretch:
     """One recording, heard without a longer break."""
 
     match: Match
     start_s: float
     end_s: float
+    track_start_s: float | None
+    """The position in the track at `start_s`."""
     doubt: float
     """The chance that every window that named it was wrong."""
     last_at_s: float
     """The window that named it last: two matches of one window are two answers, whatever their names."""
 
 
-def analyse(recognizer: Recognizer, pcm: Pcm, *, start_s: float = 0.0) -> Outcome:
+def analyse(recognizer: Recognizer, pcm: Pcm, *, start_s: float = 0.0) -> tuple[Outcome, tuple[Place, ...]]:
     """What is heard in samples of any length from 5 s on; `start_s` is their place in the file that was uploaded.
 
     One candidate for each recording and stretch, likeliest first; duplicates of a recording are one candidate's tracks.
+    The places are those of the candidates, in their order.
     """
     stretches: list[_Stretch] = []
     for at_s, piece in _windows(pcm):
         for match in recognizer.identify(Probe(piece)).matches:
             _join(stretches, match, at_s, len(piece) / RATE_HZ)
     if not stretches:
-        return Outcome(Status.NOT_FOUND)
+        return Outcome(Status.NOT_FOUND), ()
     best_first = sorted(stretches, key=lambda one: (one.doubt, one.start_s - one.end_s, one.start_s))
-    return Outcome(Status.FOUND, tuple(_candidate(stretch, start_s) for stretch in best_first))
+    candidates = tuple(_candidate(stretch, start_s) for stretch in best_first)
+    return Outcome(Status.FOUND, candidates), tuple(_place(stretch, start_s) for stretch in best_first)
 
 
 def _windows(pcm: Pcm) -> Iterator[tuple[float, Pcm]]:
@@ -71,7 +88,8 @@ def _join(stretches: list[_Stretch], match: Match, at_s: float, length_s: float)
                 known, match=clearer, end_s=end_s, doubt=known.doubt * doubt, last_at_s=at_s
             )
             return
-    stretches.append(_Stretch(match, start_s, end_s, doubt, at_s))
+    at_start_s = None if match.track_start_s is None else match.track_start_s + (match.start_s or 0.0)
+    stretches.append(_Stretch(match, start_s, end_s, at_start_s, doubt, at_s))
 
 
 def _candidate(stretch: _Stretch, start_s: float) -> Candidate:
@@ -81,6 +99,16 @@ def _candidate(stretch: _Stretch, start_s: float) -> Candidate:
         score=score(1.0 - stretch.doubt),
         span_s=(start_s + stretch.start_s, start_s + stretch.end_s),
         aid=_aid(stretch.match.track.track_id),
+    )
+
+
+def _place(stretch: _Stretch, start_s: float) -> Place:
+    return Place(
+        stretch.match.track.track_id,
+        1.0 - stretch.doubt,
+        start_s + stretch.start_s,
+        start_s + stretch.end_s,
+        stretch.track_start_s,
     )
 
 

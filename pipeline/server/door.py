@@ -9,9 +9,10 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -63,6 +64,13 @@ _HEADERS: Final = {
 _log = logging.getLogger(__name__)
 
 
+T = TypeVar("T")
+
+
+class ClientLeft(Exception):
+    """A client went away, or fell silent, before its request was whole."""
+
+
 class Door:
     """What the routes share: the API, and the limits before it."""
 
@@ -91,7 +99,7 @@ class Door:
         self._metrics = metrics
         self._readiness = readiness
         self._folder = folder
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._most_uploads = most_uploads
         self.uploads: Counter[str] = Counter()
         """Uploads being received or decoded, by address."""
@@ -108,30 +116,47 @@ class Door:
             return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
         address = request.client.host if request.client else ""
         from_here = is_here(address)
-        place = _Place(self, address)
 
-        def keep() -> bool:
+        def welcome(form: Form) -> bool:
             # A key that came before the file and is not let in saves the disk the upload; `api` says why.
             key = form.fields.get("apikey")
-            return (key is None or self._welcome(key, from_here)) and place.take()
+            return key is None or self._welcome(key, from_here)
 
-        with Form() as form, place:
+        try:
+            async with self.received(request, welcome) as form:
+                return await self._reply(address, form, from_here=from_here)
+        except ClientLeft:
+            return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
+
+    @asynccontextmanager
+    async def received(self, request: Request, welcome: Callable[[Form], bool]) -> AsyncIterator[Form]:
+        """What a request holds; its file is on the disk for as long as the block lasts, if it is `welcome` when it
+        begins. Raises ClientLeft.
+        """
+        with Form() as form, _Place(self, request.client.host if request.client else "") as place:
             try:
-                await self._read(request, form, keep)
+                await self._read(request, form, lambda: welcome(form) and place.take())
             except (ClientDisconnect, TimeoutError) as error:
                 _log.info("a client left in mid-request reason=%s", type(error).__name__)
-                return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
+                raise ClientLeft from error
             except OSError as error:
                 _log.error("an upload could not be kept error=%s", error.strerror)
                 form.lost = True
-            began = time.monotonic()
-            await self._brake(address, form)
-            action = form.fields.get("action", "")
-            if action == "get_result":
-                await self._hold(form.fields.get("token", ""))
-            limiter = self._decoding if action == "identify" else self._asking
-            answer = functools.partial(self._api.reply, form, from_here=from_here)
-            text, outcome = await run_sync(answer, limiter=limiter)
+            yield form
+
+    async def decoded(self, decode: Callable[[], T]) -> T:
+        """What `decode` returns, in its turn among all that is being decoded."""
+        return await run_sync(decode, limiter=self._decoding)
+
+    async def _reply(self, address: str, form: Form, *, from_here: bool) -> Response:
+        began = time.monotonic()
+        await self.brake(address, form.fields.get("apikey", "").strip()[:64])
+        action = form.fields.get("action", "")
+        if action == "get_result":
+            await self.hold(form.fields.get("token", ""), HOLD_S)
+        limiter = self._decoding if action == "identify" else self._asking
+        answer = functools.partial(self._api.reply, form, from_here=from_here)
+        text, outcome = await run_sync(answer, limiter=limiter)
         self._metrics.replied(action, outcome, time.monotonic() - began, form.size_bytes)
         return _json(text, close=form.lost)
 
@@ -152,7 +177,7 @@ class Door:
             request.headers.get("content-type", ""),
             _patient(request.stream()),
             folder=self._folder,
-            most_bytes=self._most_bytes,
+            most_bytes=self.most_bytes,
             keep=keep,
         )
 
@@ -162,19 +187,18 @@ class Door:
             return False
         if not is_here(address) and self.uploads[address] >= max(self._most_uploads // 2, 1):
             return False
-        return shutil.disk_usage(self._folder).free > SPARE_BYTES + self._most_bytes
+        return shutil.disk_usage(self._folder).free > SPARE_BYTES + self.most_bytes
 
-    async def _brake(self, address: str, form: Form) -> None:
-        delay_s = max(
-            self._per_address.delay_s(address),
-            self._per_key.delay_s(form.fields.get("apikey", "").strip()[:64]),
-        )
+    async def brake(self, address: str, key: str | None = None) -> None:
+        """Keep a request waiting whose address, or key, asks too often."""
+        delay_s = max(self._per_address.delay_s(address), 0.0 if key is None else self._per_key.delay_s(key))
         if delay_s:
             await asyncio.sleep(min(delay_s, MOST_DELAY_S))
 
-    async def _hold(self, token: str) -> None:
+    async def hold(self, token: str, timeout_s: float) -> None:
+        """Wait until the job of a token is answered, but no longer than `timeout_s`."""
         if (pending := self._jobs.pending(token)) is not None:
-            await asyncio.wait([asyncio.wrap_future(pending)], timeout=HOLD_S)
+            await asyncio.wait([asyncio.wrap_future(pending)], timeout=timeout_s)
 
 
 class _Place:
@@ -202,7 +226,7 @@ class _Place:
 
 
 def create_app(door: Door) -> FastAPI:
-    """The routes. A page for people would be included here as a router of its own."""
+    """The routes of the API and of whoever runs it; those of the page for people are `page.attach`'s."""
     app = FastAPI(
         title="earmark",
         version=__version__,

@@ -19,9 +19,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from pipeline.database import Database
 from pipeline.server import schema
@@ -63,6 +63,23 @@ class Ended:
     job: Job
     reply: str = ""
     """The reply to `get_result`, word for word; empty when there is none: the job failed and is paid back."""
+    places: str = ""
+    """What only the page shows, see `worker.Answer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A job as it is written down."""
+
+    token: str
+    key_id: int
+    created_at: float
+    start_s: int
+    length_s: int
+    state: State
+    reply: str
+    places: str
+    """As in `Ended`; both are empty until the job is answered."""
 
 
 class Jobs:
@@ -152,7 +169,7 @@ class Jobs:
         with self._database.write() as connection:
             for one in ended:
                 if one.reply:
-                    answered = {"state": State.ANSWERED, "reply": one.reply}
+                    answered = {"state": State.ANSWERED, "reply": one.reply, "places": one.places}
                     connection.execute(update(schema.jobs).where(_is(one.job.token)).values(answered))
                 elif _refunded(connection, one.job.token):
                     failed = {"state": State.FAILED, "charged_free_s": 0, "charged_credits": 0}
@@ -175,6 +192,20 @@ class Jobs:
         if row.state == State.FAILED:
             raise Refusal(ErrorText.RECOGNITION_ERROR)
         return str(row.reply) if row.state == State.ANSWERED else None
+
+    def record(self, key_id: int, token: str) -> Record | None:
+        """The job behind a token; None when it is unknown, another key's, or five minutes old."""
+        if not self._alive(token):
+            return None
+        with self._database.read() as connection:
+            row = connection.execute(select(schema.jobs).where(_is(token))).one_or_none()
+        return None if row is None or row.key_id != key_id else _record(row)
+
+    def recent(self, most: int) -> list[Record]:
+        """The newest jobs that are not yet forgotten, newest first."""
+        with self._database.read() as connection:
+            newest = select(schema.jobs).order_by(schema.jobs.c.job_id.desc()).limit(most)
+            return [_record(row) for row in connection.execute(newest)]
 
     def pending(self, token: str) -> Future[None] | None:
         """What is done when the job of this token is; None when it is already, or never was."""
@@ -259,3 +290,16 @@ def _refunded(connection: Connection, token: str) -> bool:
 
 def _is(token: str) -> ColumnElement[bool]:
     return schema.jobs.c.token == token
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(
+        token=row.token,
+        key_id=row.key_id,
+        created_at=row.created_at,
+        start_s=row.start_s,
+        length_s=row.length_s,
+        state=State(row.state),
+        reply=row.reply,
+        places=row.places,
+    )

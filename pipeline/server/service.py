@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -28,6 +28,9 @@ from pipeline.server.jobs import Job, Jobs
 from pipeline.server.metrics import Metrics
 from pipeline.server.worker import OpenEar
 from pipeline.server.workers import Readiness, Workers
+
+if TYPE_CHECKING:
+    from pipeline.engine.catalogue import Catalogue
 
 DATABASE_NAME: Final = "server.sqlite"
 FOLDER_NAME: Final = "server"
@@ -74,8 +77,12 @@ class Service:
         *,
         decoder: Decoder,
         open_ear: OpenEar,
+        open_catalogue: Callable[[], Catalogue] | None = None,
     ) -> None:
-        """Opens accounts and jobs. Raises UsageError when another process serves this folder, StorageError."""
+        """Opens accounts and jobs; with `open_catalogue` there is a page for people at `/`.
+
+        Raises UsageError when another process serves this folder, StorageError.
+        """
         self.decoder = decoder
         self._ends = contextlib.ExitStack()
         with self._ends as ends:
@@ -118,6 +125,21 @@ class Service:
                 open_metrics=settings.open_metrics,
             )
             self.app = create_app(self.door)
+            if open_catalogue is not None:
+                from pipeline.server.page.attach import attach  # noqa: PLC0415 -- it brings the engine
+
+                attach(
+                    self.app,
+                    ends,
+                    door=self.door,
+                    accounts=self.accounts,
+                    jobs=self.jobs,
+                    workers=self.workers,
+                    decoder=decoder,
+                    open_catalogue=open_catalogue,
+                    folder=state / FOLDER_NAME,
+                    password=settings.page_password.get_secret_value() if settings.page_password else None,
+                )
             self._ends = ends.pop_all()
         self._stop = threading.Event()
         self._server: uvicorn.Server | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -37,8 +38,22 @@ OpenEar = Callable[[], Ear]
 """Opens the recognizer inside the worker; it travels to another process, so a function of a module, or a partial."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker says of a job: a reply, or why there is none."""
+
+    reply: str = ""
+    """To `get_result`, word for word."""
+    places: str = ""
+    """JSON: a list of `analysis.Place`, one for each candidate of the reply."""
+    why_not: str = ""
+
+
+READY: Final = Answer("ready")
+
+
 def work(connection: Connection, open_ear: OpenEar) -> None:
-    """Say `ready`, then answer jobs until the other side hangs up. An answer is `(reply, "")` or `("", why not)`."""
+    """Say READY, then answer jobs until the other side hangs up."""
     # A terminal's Ctrl-C and systemd's SIGTERM reach every process of the group; when to end is the parent's to say.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -52,9 +67,9 @@ def _serve(connection: Connection, open_ear: OpenEar) -> None:
         # The first search compiles the engine: nobody's job should wait for that.
         ear.recognizer.identify(Probe(np.random.default_rng(0).integers(-9000, 9000, 6 * RATE_HZ, np.int16)))
     except EarmarkError as error:
-        connection.send(("", str(error)))
+        connection.send(Answer(why_not=str(error)))
         return
-    connection.send(("ready", ""))
+    connection.send(READY)
     refreshed = time.monotonic()
     while True:
         path, start_s = connection.recv()
@@ -64,13 +79,14 @@ def _serve(connection: Connection, open_ear: OpenEar) -> None:
         connection.send(_answer(ear.recognizer, path, start_s))
 
 
-def _answer(recognizer: Recognizer, path: Path, start_s: float) -> tuple[str, str]:
+def _answer(recognizer: Recognizer, path: Path, start_s: float) -> Answer:
     try:
         pcm = np.memmap(path, "<i2", mode="r")
-        return to_json(result_reply(analyse(recognizer, pcm, start_s=start_s))), ""
+        outcome, places = analyse(recognizer, pcm, start_s=start_s)
+        return Answer(to_json(result_reply(outcome)), json.dumps([asdict(place) for place in places]))
     except Exception as error:
         # Whatever one job sets off costs that job only; it is logged by the parent, who knows whose it was.
-        return "", " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Answer(why_not=" ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 
 def _refresh(ear: Ear) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from pipeline.errors import StorageError
 from pipeline.server.jobs import Ended, Job, Jobs
-from pipeline.server.worker import OpenEar, work
+from pipeline.server.worker import Answer, OpenEar, work
 
 TRIES: Final = 2
 """A job whose worker died is given to another one once: it may have been the worker's fault, or the system's."""
@@ -131,11 +131,12 @@ class Workers:
                 continue
             began = time.monotonic()
             try:
-                reply, why_not = worker.ask(job)
+                answer = worker.ask(job)
             except WorkerLost:
                 self._lost(job)
                 raise
-            self._ended.put(_Result(Ended(job, reply), why_not, time.monotonic() - began))
+            ended = Ended(job, answer.reply, answer.places)
+            self._ended.put(_Result(ended, answer.why_not, time.monotonic() - began))
 
     def _lost(self, job: Job) -> None:
         if self._stop.is_set() or self._jobs.tried(job) < TRIES:
@@ -189,15 +190,14 @@ class _Worker:
         self._process.start()
         theirs.close()
         try:
-            ready, why_not = self._hear(START_S, patience_s=0.0)
-            if not ready:
+            if why_not := self._hear(START_S, patience_s=0.0).why_not:
                 raise WorkerLost(why_not)
         except WorkerLost:
             self.close()
             raise
 
-    def ask(self, job: Job) -> tuple[str, str]:
-        """The reply to a job, or why there is none. Raises WorkerLost."""
+    def ask(self, job: Job) -> Answer:
+        """What is said of a job. Raises WorkerLost."""
         limit_s = BASE_LIMIT_S + LIMIT_PER_S * job.length_s
         try:
             self._connection.send((job.pcm, job.start_s))
@@ -218,8 +218,8 @@ class _Worker:
             self._process.join()
         self._process.close()
 
-    def _hear(self, limit_s: float, *, patience_s: float) -> tuple[str, str]:
-        connection: Connection[object, tuple[str, str]] = self._connection
+    def _hear(self, limit_s: float, *, patience_s: float) -> Answer:
+        connection: Connection[object, Answer] = self._connection
         deadline = time.monotonic() + limit_s
         stopping = False
         with contextlib.suppress(EOFError, ConnectionError):

@@ -14,6 +14,7 @@ import requests
 
 from pipeline.audio import open_decoder, wav_bytes
 from pipeline.config import ServerSettings
+from pipeline.engine.catalogue import Catalogue
 from pipeline.model import Probe
 from pipeline.server.service import Service, listen
 from pipeline.server.worker import OpenEar
@@ -61,13 +62,19 @@ def settled(ask: Callable[[], dict[str, Any]], *, limit_s: float = 30.0) -> dict
 
 
 @contextmanager
-def serving(state: Path, open_ear: OpenEar = ears.scripted, **settings: Any) -> Iterator[Running]:
+def serving(
+    state: Path,
+    open_ear: OpenEar = ears.scripted,
+    *,
+    open_catalogue: Callable[[], Catalogue] | None = None,
+    **settings: Any,
+) -> Iterator[Running]:
     state.mkdir(parents=True, exist_ok=True)
     chosen = ServerSettings(**{"workers": 1, **settings})
     with (
         listen("127.0.0.1", 0) as listener,
         open_decoder(workers=2) as decoder,
-        Service(state, chosen, decoder=decoder, open_ear=open_ear) as service,
+        Service(state, chosen, decoder=decoder, open_ear=open_ear, open_catalogue=open_catalogue) as service,
     ):
         key, _ = service.accounts.add(label="test")
         thread = threading.Thread(target=service.run, args=(listener,), name="service")

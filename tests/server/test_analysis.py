@@ -63,7 +63,7 @@ def test_the_windows_cover_all_and_none_is_too_short_or_too_long(length_s: int) 
 
 
 def test_windows_of_one_recording_are_one_candidate_and_the_surer_for_it() -> None:
-    outcome = analyse(ByPlace(lambda at_s, _: [match(A)] if at_s < 60 else []), seconds(120), start_s=100)
+    outcome, _ = analyse(ByPlace(lambda at_s, _: [match(A)] if at_s < 60 else []), seconds(120), start_s=100)
     [candidate] = outcome.candidates
 
     assert candidate.span_s == (100, 160)
@@ -71,14 +71,14 @@ def test_windows_of_one_recording_are_one_candidate_and_the_surer_for_it() -> No
 
 
 def test_a_recording_heard_again_later_is_another_candidate() -> None:
-    outcome = analyse(ByPlace(lambda at_s, _: [match(A)] if at_s in (0, 90) else []), seconds(120))
+    outcome, _ = analyse(ByPlace(lambda at_s, _: [match(A)] if at_s in (0, 90) else []), seconds(120))
 
     assert [candidate.span_s for candidate in outcome.candidates] == [(0, 15), (90, 105)]
 
 
 def test_two_recordings_of_one_window_are_two_candidates_best_first() -> None:
     answers = [match(B, 0.8, 9, 15), match(A, 0.95, 0, 10)]
-    outcome = analyse(ByPlace(lambda *_: answers), seconds(15))
+    outcome, _ = analyse(ByPlace(lambda *_: answers), seconds(15))
 
     assert [candidate.rows[0].title for candidate in outcome.candidates] == ["A", "B"]
     assert [candidate.aid for candidate in outcome.candidates] != [None, None]
@@ -86,14 +86,15 @@ def test_two_recordings_of_one_window_are_two_candidates_best_first() -> None:
 
 def test_duplicates_are_the_tracks_of_one_candidate() -> None:
     heard = Match(A, 0.9, also=(Track("", "Artist", "", None, "c"),))
-    [candidate] = analyse(ByPlace(lambda *_: [heard]), seconds(15)).candidates
+    outcome, _ = analyse(ByPlace(lambda *_: [heard]), seconds(15))
+    [candidate] = outcome.candidates
 
     assert [(row.title, row.year) for row in candidate.rows] == [("A", 0), ("[no title information]", 0)]
     assert candidate.span_s == (0, 15)
 
 
 def test_nothing_heard_is_not_found() -> None:
-    assert analyse(ByPlace(lambda *_: []), seconds(40)).status is Status.NOT_FOUND
+    assert analyse(ByPlace(lambda *_: []), seconds(40))[0].status is Status.NOT_FOUND
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
