@@ -6,7 +6,7 @@ moments and pitches that stand out, some sixty a second):
 1.  Shifted against each other by one offset of at most a tenth of the longer one, they overlap by nine tenths of it or
     more. So A and B are about equally long, played at the same speed and pitch, and cut at the same place: two codecs
     or two ways to seek put a cut some tenths of a second apart.
-2.  Of A's peaks in the overlap ALIKE lie within one frame (32 ms) and one bin (a third of a semitone) of a peak of B,
+2.  Of A's peaks in the overlap ALIKE lie within one frame (32 ms) and one bin (a quarter of a semitone) of a peak of B,
     and of B's as many within reach of one of A.
 3.  In every two seconds of either as many as ALIKE_THROUGHOUT do: other words, a solo or a cut in the middle are heard.
 4.  Both hold PEAKS_A_SECOND: of near silence and bare synthetic tones nothing can be said.
