@@ -102,7 +102,13 @@ def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: s
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [("fsync", 3), ("rename", 2), ("receive", 7), ("send", 6), ("commit", 8)],
+    [
+        ("fsync", 3),
+        ("rename", 2),
+        ("receive", 7),
+        pytest.param("send", 6, marks=pytest.mark.slow),
+        ("commit", 8),
+    ],
 )
 def test_a_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, number: int) -> None:
     assert disturbed.survives(kind, str(number), KINDS[kind]) is not None, "no such call was made"
