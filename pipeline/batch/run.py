@@ -30,12 +30,13 @@ from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
 from pipeline.batch.keep import keep_segments
 from pipeline.batch.options import Options
+from pipeline.batch.record import Record
 from pipeline.batch.services import Services
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
 from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError, UsageError
-from pipeline.ledger import Answer, KnownAnswer, Ledger, Upload
+from pipeline.ledger import Answer, Ledger, Upload
 from pipeline.model import FileStatus, Metered, Recognizer, SourceFile
 from pipeline.retry import SystemClock
 
@@ -125,6 +126,7 @@ class _Run:
         self._stop = stop
         self._manner = options.manner
         self._run_id = ledger.begin_run(self._manner)
+        self._record = Record(ledger, self._run_id, self._manner, tally)
         self._asker = Asker(
             ledger.uploads,
             self._run_id,
@@ -236,13 +238,13 @@ class _Run:
                     self._local.put((source, file_id))
                 if self._stop.is_set():
                     break
-            self._keep(kept)
+            self._record.kept(kept)
             if later:
                 self._capped = self._capped or CapReached(
                     f"the limit of {self._options.max_files} files is reached",
                     hint="run the same command again: it goes on where this one stopped",
                 )
-                self._postpone(later, self._capped.message)
+                self._record.postponed(later, self._capped.message)
             if self._stop.is_set():
                 return
 
@@ -297,11 +299,11 @@ class _Run:
 
     def _answer_file(self, source: SourceFile, file_id: int) -> None:
         if (why := self._ended_early()) is not None:
-            return self._postpone([(source, file_id)], why)
+            return self._record.postponed([(source, file_id)], why)
         try:
             converted = convert(source, self._decoder, self._options, hear_all=self._hear_all)
         except MediaError as error:
-            return self._record(source, file_id, Answer(status=error.status, error=str(error)))
+            return self._record.answered(source, file_id, Answer(status=error.status, error=str(error)))
         editions = {recognizer.name: recognizer.edition for recognizer in self._recognizers}
         job = FileJob(source, file_id, converted, self._finish, editions)
         # Closed when it is left early too: else the child that decodes it would wait for ever to go on.
@@ -332,28 +334,9 @@ class _Run:
         if job.put_off and not self._last_turn and len(self._put_off) < MOST_PUT_OFF:
             self._put_off.append((job.source, job.file_id))
             return
-        self._record(job.source, job.file_id, job.answer())
+        self._record.answered(job.source, job.file_id, job.answer())
 
     # ---- the ledger
-
-    def _record(self, source: SourceFile, file_id: int, answer: Answer) -> None:
-        self._ledger.record(self._run_id, [(source, file_id, answer)], manner=self._manner)
-        self._tally.file_done(answer.status)
-
-    def _postpone(self, later: Iterable[tuple[SourceFile, int]], why: str) -> None:
-        pending = [
-            (source, file_id, Answer(status=FileStatus.PENDING, error=why)) for source, file_id in later
-        ]
-        self._ledger.record(self._run_id, pending, manner=self._manner)
-        for _ in pending:
-            self._tally.file_done(FileStatus.PENDING)
-
-    def _keep(self, kept: Sequence[tuple[SourceFile, int, KnownAnswer]]) -> None:
-        self._ledger.keep(
-            self._run_id, [(source, file_id, known.answer_id) for source, file_id, known in kept]
-        )
-        for _, _, known in kept:
-            self._tally.file_done(known.status, unchanged=True)
 
     def _end(self) -> None:
         stopped_by = self._stopped_by()
