@@ -93,6 +93,11 @@ class Database:
                 f"the database {self.path} cannot be used: {error.orig}",
                 hint="check free space and permissions of its folder; what was written before is kept",
             ) from error
+        except UnicodeDecodeError as error:
+            raise StorageError(
+                f"the database {self.path} is damaged: where text should be there is none",
+                hint="put a copy of it in its place, or choose another folder with --state",
+            ) from error
 
 
 class _Reserve:

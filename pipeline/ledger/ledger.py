@@ -152,6 +152,11 @@ class Ledger:
                 row.path: row.file_id
                 for row in connection.execute(query.where(schema.files.c.path.in_(paths)))
             }
+            if not ids.keys() >= set(paths):
+                raise StorageError(
+                    f"the ledger {self._database.path} is damaged: it loses files as they are written into it",
+                    hint="put a copy of it in its place, or choose another folder with --state",
+                )
             latest = (
                 select(func.max(schema.answers.c.answer_id))
                 .where(schema.answers.c.file_id.in_(ids.values()))

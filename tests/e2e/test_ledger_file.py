@@ -71,7 +71,9 @@ def test_a_ledger_cut_short_is_refused_and_left_alone(finished: Scene, damaged: 
     refused(finished, damaged)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))])
+@pytest.mark.parametrize(
+    "seed", [7, 31, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 31))]
+)
 def test_damage_anywhere_in_it_is_never_a_bug_of_ours(finished: Scene, damaged: Path, seed: int) -> None:
     chance = random.Random(seed)
     content = bytearray(damaged.read_bytes())
