@@ -130,6 +130,7 @@ def test_a_reply_that_was_lost_is_paid_for_once_more_and_the_row_says_what_that_
     assert "before that, charged" in earmark("explain", "--state", state, tunes / dear["path"]).stdout
 
 
+@pytest.mark.slow
 def test_while_a_service_is_left_alone_the_run_says_so_and_ends_with_5(
     earmark: Earmark, service: AudioTagService, tunes: Path, state: Path, monkeypatch
 ):
