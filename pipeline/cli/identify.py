@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import typer
 
+from pipeline.audio import Decoder
 from pipeline.batch.budget import budget_of
 from pipeline.batch.plan import estimate
 from pipeline.batch.run import Outcome
@@ -83,8 +85,12 @@ def _identify(terminal: Terminal, settings: Settings, paths: list[bytes], *, ver
     folder = opening.state_folder(settings)
     log.start(terminal, verbosity=verbosity, folder=folder)
     began = time.monotonic()
-    with opening.recognizers(settings, folder) as chain, Ledger.open(folder) as ledger:
-        outcome = _run(terminal, settings, paths, ledger, chain)
+    with (
+        opening.decoder_meanwhile(settings) as decoder,
+        opening.recognizers(settings, folder) as chain,
+        Ledger.open(folder) as ledger,
+    ):
+        outcome = _run(terminal, settings, paths, ledger, chain, decoder)
         run = ledger.run(outcome.run_id)
         written = results.write(settings.out, ledger, outcome.run_id, finished_at=run.finished_at or "")
         results.show(terminal, ledger, outcome.run_id)
@@ -105,37 +111,42 @@ def _identify(terminal: Terminal, settings: Settings, paths: list[bytes], *, ver
 
 
 def _run(
-    terminal: Terminal, settings: Settings, paths: list[bytes], ledger: Ledger, chain: list[Recognizer]
+    terminal: Terminal,
+    settings: Settings,
+    paths: list[bytes],
+    ledger: Ledger,
+    chain: list[Recognizer],
+    opened: Callable[[], Decoder],
 ) -> Outcome:
     choices = opening.options(settings)
     services = opening.services(chain)
     money.check_keys(services)
     counting, tally = Tally(), Tally()
-    with opening.decoder(settings) as decoder:
-        if services:
-            # Its own tally: the run counts from nothing again.
-            with Progress(terminal, "planned", counting.now) as progress, stopping(progress.announce) as stop:
-                planned = estimate(
-                    paths,
-                    ledger=ledger,
-                    recognizers=chain,
-                    decoder=decoder,
-                    options=choices,
-                    tally=counting,
-                    stop=stop,
-                )
-                limit = budget_of(choices, ledger).tightest()
-                segments, cost = money.at_most(planned, limit)
-            if stop.is_set():
-                raise KeyboardInterrupt
-            money.announce(terminal, services, segments, cost, limit)
-        with Progress(terminal, "answered", tally.now) as progress, stopping(progress.announce) as stop:
-            return run_identify(
+    decoder = opened()
+    if services:
+        # Its own tally: the run counts from nothing again.
+        with Progress(terminal, "planned", counting.now) as progress, stopping(progress.announce) as stop:
+            planned = estimate(
                 paths,
                 ledger=ledger,
                 recognizers=chain,
                 decoder=decoder,
                 options=choices,
-                tally=tally,
+                tally=counting,
                 stop=stop,
             )
+            limit = budget_of(choices, ledger).tightest()
+            segments, cost = money.at_most(planned, limit)
+        if stop.is_set():
+            raise KeyboardInterrupt
+        money.announce(terminal, services, segments, cost, limit)
+    with Progress(terminal, "answered", tally.now) as progress, stopping(progress.announce) as stop:
+        return run_identify(
+            paths,
+            ledger=ledger,
+            recognizers=chain,
+            decoder=decoder,
+            options=choices,
+            tally=tally,
+            stop=stop,
+        )

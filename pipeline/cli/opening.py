@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,6 +86,22 @@ def decoder(settings: Settings) -> Decoder:
     return open_decoder(
         backend=settings.audio.backend, ffmpeg=settings.audio.ffmpeg, workers=settings.audio.workers
     )
+
+
+@contextmanager
+def decoder_meanwhile(settings: Settings) -> Iterator[Callable[[], Decoder]]:
+    """Whoever decodes files here, made ready while the caller loads what else a run needs; call it to have it.
+
+    Its programs are tried out for half a second, in which this process would only wait. Raises what `decoder` does
+    when called, and not before: whoever has no key is told of the key.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="decoder") as aside:
+        opened = aside.submit(decoder, settings)
+        try:
+            yield opened.result
+        finally:
+            if opened.exception() is None:
+                opened.result().close()
 
 
 @contextmanager

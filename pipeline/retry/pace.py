@@ -13,7 +13,7 @@ LONGEST_PAUSE_S = 4.0
 collected much later than it was ready, and a slow one is not asked for hundreds of times.
 """
 
-SHORTEST_KNOWN_PAUSE_S = 0.15
+SHORTEST_KNOWN_PAUSE_S = 0.05
 """Once it is known how long a service takes, the few questions that are left can follow closely."""
 
 _SHORTEST_OF_ALL_S = 0.01
