@@ -144,6 +144,11 @@ class Asker:
                     # sent once more is decided above.
                     self.settle(recognizer)
 
+    def prepare(self, probe: Probe) -> None:
+        """Do what can be done before a paid recognizer's turn to hear this comes."""
+        if self._reuse:
+            self._reuse.prepare(probe)
+
     def begin_last_turn(self) -> None:
         """All other files are done: from now on what was put off is asked, by one thread alone."""
         self._last_turn = True

@@ -160,7 +160,9 @@ class Desk:
         """Ask on. False: the next to be asked costs money, and this thread was not to pay."""
         while question.next_recognizer < len(self._recognizers):
             recognizer = self._recognizers[question.next_recognizer]
-            if recognizer.paid and not may_pay and any(piece.for_paid for piece in question.pieces):
+            for_paid = [piece for piece in question.pieces if piece.for_paid]
+            if recognizer.paid and not may_pay and for_paid:
+                self._asker.prepare(for_paid[0].probe)
                 return False
             self._ask(question, recognizer)
             if verdict(question.lines, gap_s=question.job.gap_s).match is not None:

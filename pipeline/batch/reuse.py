@@ -83,13 +83,18 @@ class Reuse:
         self._prints = prints
         self._uploads = uploads
         self._enabled = enabled
+        self._ready: dict[str, Print] = {}
         self._open: dict[tuple[str, str], Print] = {}
         self._changed = threading.Condition()
+
+    def prepare(self, probe: Probe) -> None:
+        """Make the print of audio whose `turn` will come, so that nobody waits for it then."""
+        self._ready[probe.sha256] = make_print(probe)
 
     @contextmanager
     def turn(self, recognizer: str, probe: Probe) -> Iterator[None]:
         """One at a time for audio that sounds the same: the second finds what the first was answered."""
-        mine = make_print(probe)
+        mine = self._ready.pop(probe.sha256, None) or make_print(probe)
         with self._changed:
             self._changed.wait_for(lambda: not self._enabled or not self._is_open(recognizer, mine))
             self._open[recognizer, mine.sha256] = mine
