@@ -107,7 +107,7 @@ test-all: $(VENV)/.tests ## the tests that take minutes, which make test leaves 
 	@$(VENV)/bin/python -m pytest -q -n 2 -m slow $(ARGS)
 
 soak: $(VENV)/.tests ## kill runs with -9 a thousand times (ARGS="--kills N"), and count what was charged twice
-	@$(VENV)/bin/python -m tests.e2e.kills $(ARGS)
+	@$(VENV)/bin/python -m tests.e2e.soak $(ARGS)
 
 lint: $(VENV)/.tests ## ruff, mypy, and the floors that imports must keep to
 	@$(VENV)/bin/ruff check --quiet

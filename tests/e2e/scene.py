@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,12 @@ PLUGIN = Path(__file__).parent / "plugin"
 SONG_S = 16.0
 
 
-def sing(folder: Path, count: int = 3) -> dict[str, str]:
-    """Write `count` short songs that the scripted service knows; their names and titles."""
-    titles = [list(PITCHES_HZ)[number % len(PITCHES_HZ)] for number in range(count)]
-    for number, title in enumerate(titles):
+def sing(folder: Path, count: int = 3, *, first: int = 0) -> dict[str, str]:
+    """Write `count` short songs that the scripted service knows, numbered from `first`; their names and titles."""
+    titles = {number: list(PITCHES_HZ)[number % len(PITCHES_HZ)] for number in range(first, first + count)}
+    for number, title in titles.items():
         write(folder / f"{number}.wav", song(PITCHES_HZ[title], SONG_S, seed=number))
-    return {f"{number}.wav": title for number, title in enumerate(titles)}
+    return {f"{number}.wav": title for number, title in titles.items()}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Scene:
     titles: Mapping[str, str]
     service: AudioTagService
     environment: dict[str, str] = field(default_factory=dict)
+    begin: Callable[..., Any] = subprocess.Popen
+    """What makes a process of a command."""
 
     def __post_init__(self) -> None:
         for path in (self.temporary, self.home, self.report.parent):
@@ -98,7 +100,7 @@ class Scene:
         **how: Any,
     ) -> subprocess.Popen[str]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
+        process: subprocess.Popen[str] = self.begin(
             [*before, sys.executable, "-m", "pipeline", *arguments],
             text=True,
             errors="replace",
@@ -115,6 +117,7 @@ class Scene:
             },
             **(streams | how),
         )
+        return process
 
     def run(self, *more: str | Path, environment: Mapping[str, str] | None = None, **how: Any) -> Done:
         """`earmark identify` to its end."""

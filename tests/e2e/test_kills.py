@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.ledger import UploadState
-from tests.e2e.kills import Moment, Trap, killed, scene, series
+from tests.e2e.kills import Moment, Trap, killed, scene
 from tests.e2e.scene import Scene
+from tests.e2e.soak import series
 
 TOKEN_ON_DISK_S = 0.4
 
