@@ -6,6 +6,7 @@ decoders, signals) but the loading of Python's modules, in which nothing can be 
 
 from __future__ import annotations
 
+import importlib.util
 import multiprocessing
 import os
 import subprocess
@@ -14,6 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from tests.e2e.scene import PLUGIN
 
 _FORKS: Final = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.e2e.loaded"])
@@ -54,6 +57,8 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], said: Sequence[
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    if str(PLUGIN) in env["PYTHONPATH"]:
+        _load_the_plugin()
     tempfile.tempdir = None  # else the one of the process that was forked
     for descriptor, path in enumerate(said, 1):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
@@ -61,3 +66,11 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], said: Sequence[
         os.close(opened)
     sys.argv = ["earmark", *arguments]
     main()
+
+
+def _load_the_plugin() -> None:
+    """Do what the interpreter does by itself at its start."""
+    sys.path.insert(0, str(PLUGIN))
+    module = importlib.util.spec_from_file_location("earmark_test_plugin", PLUGIN / "sitecustomize.py")
+    assert module is not None and module.loader is not None
+    module.loader.exec_module(importlib.util.module_from_spec(module))

@@ -63,7 +63,7 @@ class Scene:
     service: AudioTagService
     environment: dict[str, str] = field(default_factory=dict)
     begin: Callable[..., Any] = subprocess.Popen
-    """What makes a process of a command."""
+    """What makes a process of a command, where no other program begins it."""
 
     def __post_init__(self) -> None:
         for path in (self.temporary, self.home, self.report.parent):
@@ -100,7 +100,8 @@ class Scene:
         **how: Any,
     ) -> subprocess.Popen[str]:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process: subprocess.Popen[str] = self.begin(
+        begin = subprocess.Popen if before else self.begin
+        process: subprocess.Popen[str] = begin(
             [*before, sys.executable, "-m", "pipeline", *arguments],
             text=True,
             errors="replace",

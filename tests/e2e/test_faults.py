@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.e2e.forked import Forked
 from tests.e2e.scene import PLUGIN, Done, Scene, alike, fingerprint, sing
 from tests.music import named
 from tests.services.audiotag import AudioTagService
@@ -22,8 +24,18 @@ KINDS = {
     "send": "EPIPE",
     "receive": "ECONNRESET",
     "commit": "ENOSPC",
+    "sqlite_write": "EIO",
+    "sqlite_read": "EIO",
 }
 """What is made to fail, and how."""
+
+PARTS = {"send": 6, "receive": 4, "commit": 3, "connect": 3, "sqlite_write": 6, "sqlite_read": 4}
+"""Into how many tests a sweep is cut, so that none takes over a minute."""
+
+SWEEPS = [(kind, part) for kind in KINDS for part in range(PARTS.get(kind, 1))]
+
+MOST = 500
+"""More calls of one kind than a run of two songs makes."""
 
 
 class Disturbed:
@@ -44,17 +56,16 @@ class Disturbed:
         return self._expected
 
     def survives(self, kind: str, number: str, code: str) -> Done | None:
-        """Fail one call of Python's, then go on; how the disturbed run ended, None when it made no such call."""
+        """Fail one call, then go on; how the disturbed run ended, None when it made no such call."""
         fault = {"FAULT": f"{kind}:{number}:{code}", "PYTHONPATH": f"{PLUGIN}:{ROOT}"}
         return self._survives(f"{kind} {number} {code}", environment=fault)
 
-    def survives_system(self, call: str, number: int, code: str) -> Done | None:
-        """Fail the n-th call of the system of each thread, SQLite's own among them; as `survives`."""
+    def survives_system(self, call: str, number: int, code: str, *about: str | Path) -> Done | None:
+        """Fail the n-th call of the system of each thread and child process, or of those `about` something."""
         name = f"system {call} {number} {code}"
-        tracing = ["strace", "-f", "-qq", "-o", str(self._folder / name / "mark"), "-e", f"trace={call}"]
-        return self._survives(
-            name, before=[*tracing, "-e", f"inject={call}:error={code}:when={number}"], struck=b"(INJECTED)"
-        )
+        tracing = ["strace", "-f", "-qq", "-o", str(self._folder / name / "mark"), *map(str, about)]
+        tracing += ["-e", f"trace={call}", "-e", f"inject={call}:error={code}:when={number}"]
+        return self._survives(name, before=tracing, struck=b"(INJECTED)")
 
     def _survives(
         self,
@@ -79,7 +90,7 @@ class Disturbed:
             return done
 
     def _scene(self, name: str, service: AudioTagService) -> Scene:
-        return Scene(self._folder / name, self.music, self._titles, service)
+        return Scene(self._folder / name, self.music, self._titles, service, begin=Forked)
 
     def _service(self) -> AudioTagService:
         return AudioTagService(named)
@@ -91,13 +102,13 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "code"), [(kind, code) for kind, code in KINDS.items() if kind != "send"])
-def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, code: str) -> None:
-    for number in range(1, 200):
-        if disturbed.survives(kind, str(number), code) is None:
-            assert number > 1, f"the command makes no call of the kind {kind}"
+@pytest.mark.parametrize(("kind", "part"), SWEEPS)
+def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, part: int) -> None:
+    for number in range(part + 1, MOST, PARTS.get(kind, 1)):
+        if disturbed.survives(kind, str(number), KINDS[kind]) is None:
+            assert number > part + 1, f"the command makes no {number} calls of the kind {kind}"
             return
-    pytest.fail(f"200 calls of the kind {kind}")
+    pytest.fail(f"{MOST} calls of the kind {kind}")
 
 
 @pytest.mark.parametrize(
@@ -106,8 +117,10 @@ def test_any_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: s
         ("fsync", 3),
         ("rename", 2),
         ("receive", 7),
-        pytest.param("send", 6, marks=pytest.mark.slow),
+        ("send", 6),
         ("commit", 8),
+        ("sqlite_write", 20),
+        ("sqlite_read", 5),
     ],
 )
 def test_a_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str, number: int) -> None:
@@ -115,6 +128,38 @@ def test_a_failed_call_costs_a_line_and_no_money(disturbed: Disturbed, kind: str
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["commit", "sqlite_write"])
 @pytest.mark.parametrize("number", range(1, 16, 2))
-def test_a_disk_that_stays_full_from_some_commit_on_costs_no_money(disturbed: Disturbed, number: int) -> None:
-    disturbed.survives("commit", f"{number}+", "ENOSPC")
+def test_a_disk_that_stays_full_from_some_commit_on_costs_no_money(
+    disturbed: Disturbed, kind: str, number: int
+) -> None:
+    disturbed.survives(kind, f"{number}+", "ENOSPC")
+
+
+# ---- what neither Python nor SQLite lets us into: only the system can fail it
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace fails calls of the system")
+
+
+@pytest.mark.slow
+@needs_strace
+@pytest.mark.parametrize("part", range(2))
+def test_any_failed_sync_of_the_ledger_costs_a_line_and_no_money(disturbed: Disturbed, part: int) -> None:
+    for number in range(part + 1, MOST, 2):
+        if disturbed.survives_system("fdatasync", number, "EIO") is None:
+            assert number > part + 1, "SQLite syncs nothing"
+            return
+    pytest.fail(f"{MOST} syncs")
+
+
+@pytest.mark.slow
+@needs_strace
+def test_any_failed_read_of_the_music_costs_that_file_a_row_and_no_money(disturbed: Disturbed) -> None:
+    song = disturbed.music / "0.wav"
+    for number in range(1, MOST):
+        done = disturbed.survives_system("read", number, "EIO", "-P", song)
+        if done is None:
+            assert number > 1, "nobody reads the music"
+            return
+        assert done.code in (0, 3)
+    pytest.fail(f"{MOST} reads")

@@ -1,6 +1,7 @@
 """Loaded by the interpreter that runs the command: fails the n-th call of a kind, or makes the clock jump.
 
-    FAULT=fsync:3:ENOSPC    the third os.fsync fails; kinds: write, fsync, rename, open, connect, receive, commit
+    FAULT=fsync:3:ENOSPC    the third os.fsync fails; kinds: write, fsync, rename, open, connect, send, receive, commit,
+                            and of the calls that SQLite makes out of Python's sight sqlite_write, sqlite_read
     FAULT=fsync:3+:ENOSPC   the third and all that follow
     FAULT_MARK=FILE         receives a line when the fault strikes
     FAULT_WHILE=FILE:FILE   strikes only while there are such files, as a full disk does until somebody frees some of it
@@ -20,6 +21,8 @@ import stat
 import threading
 import time
 
+import sqlite_calls
+
 _open_file = io.open
 _os = {name: getattr(os, name) for name in ("write", "fsync", "replace", "rename", "open", "close")}
 
@@ -32,7 +35,7 @@ class Fault:
         self.kind = kind
         self._for_ever = number.endswith("+")
         self._number = int(number.rstrip("+"))
-        self._code = getattr(errno, code)
+        self.code = code
         self._mark = mark
         self._only_while = [path for path in only_while.split(":") if path]
         self._count = 0
@@ -53,7 +56,8 @@ class Fault:
         return struck
 
     def error(self, name: object = None) -> OSError:
-        return OSError(self._code, os.strerror(self._code), name if isinstance(name, str | bytes) else None)
+        code = getattr(errno, self.code)
+        return OSError(code, os.strerror(code), name if isinstance(name, str | bytes) else None)
 
     def check(self, kind: str, name: object = None) -> None:
         if self.strikes(kind):
@@ -77,6 +81,8 @@ def install(fault: Fault) -> None:
     _install_files(fault)
     _install_sockets(fault)
     _install_sqlite(fault)
+    if fault.kind in sqlite_calls.FAILABLE:
+        sqlite_calls.install(fault.kind, lambda: fault.strikes(fault.kind), fault.code)
 
 
 def _failing_write(fault: Fault):
