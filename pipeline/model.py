@@ -198,13 +198,19 @@ class Usage:
 
 @runtime_checkable
 class Metered(Protocol):
-    """A paid recognizer that keeps count, and that can be told to send no more."""
+    """A paid recognizer that keeps count, takes turns, and can be told to send no more."""
 
     def usage(self) -> Usage:
         """The counters at this moment. Costs nothing."""
 
     def heed(self, stop: threading.Event) -> None:
         """Send no more uploads once `stop` is set, not even those that already wait for their turn."""
+
+    def wait_for_turn(self) -> bool:
+        """Wait until this thread may send its next `identify`, which then goes at once; False when a stop was asked for.
+
+        Whoever writes down what is about to be sent does so after this: a wait is no time to be killed in doubt.
+        """
 
 
 @dataclass(frozen=True, slots=True)

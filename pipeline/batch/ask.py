@@ -6,9 +6,10 @@
           │no
     paid in vain before? ──yes──► put off: asked again when all other files are done, one at a time
           │no
-    budget left? ──► intent on disk ──► upload ──► token on disk ──► poll ──► answer on disk
-                                          │ broke off
-                                          └──► in doubt: put off, and held against the service's counters (doubt.py)
+    budget left? ──► a turn to send ──► intent on disk ──► upload ──► token on disk ──► poll ──► answer on disk
+                                                              │ broke off
+                                                              └──► in doubt: put off, and held against the
+                                                                   service's counters (doubt.py)
 
 What an upload that gave no answer means for the next one, for all copies of the audio together:
 in doubt, or charged in vain      one more payment, at the end of the run: `MAX_PAYMENTS`
@@ -43,7 +44,7 @@ from pipeline.errors import (
     UploadInDoubt,
 )
 from pipeline.ledger import Upload, Uploads, UploadState
-from pipeline.model import Probe, Recognition, Recognizer, Status
+from pipeline.model import Metered, Probe, Recognition, Recognizer, Status
 from pipeline.retry import Clock, StoppedWaiting, retrying
 
 if TYPE_CHECKING:
@@ -259,7 +260,9 @@ class Asker:
 
         def send() -> Recognition:
             nonlocal upload_id
-            if self._stop.is_set():
+            # The turn comes before the intent: killed in the wait, nothing is in doubt.
+            may_send = recognizer.wait_for_turn() if isinstance(recognizer, Metered) else True
+            if self._stop.is_set() or not may_send:
                 raise Stopped
             upload_id = self._uploads.intend(
                 self._run_id,

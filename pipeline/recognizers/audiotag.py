@@ -83,6 +83,7 @@ class AudioTag:
         self._clock = clock or SystemClock()
         self._limit = RateLimit(rate_per_s, clock=self._clock)
         self._stop = threading.Event()
+        self._turn = threading.local()
         self._born: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -114,7 +115,9 @@ class AudioTag:
             )
         span = {"start_time": start_s, "time_len": length_s}
         fields = {name: f"{value:g}" for name, value in span.items() if value is not None}
-        self._wait_for_turn("identify", self._clock.now(), stop=self._stop)
+        if not (self._has_turn() or self.wait_for_turn()):
+            raise ServiceUnreachable(f"identify was not sent to {self.name}: a stop was asked for")
+        self._turn.taken = False
         answer = self._http.upload(
             "identify", f"{probe.sha256[:16]}.wav", content, read_s=self._upload_s, **fields
         )
@@ -163,12 +166,18 @@ class AudioTag:
         """Send no more uploads once `stop` is set; what was paid for can still be asked for."""
         self._stop = stop
 
+    def wait_for_turn(self) -> bool:
+        """As `Metered` promises."""
+        self._turn.taken = self._limit.turn(self._clock.now(), stop=self._stop)
+        return self._has_turn()
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def _ask(self, action: str, read: Callable[[str], _T], priority: float, **fields: str) -> tuple[_T, str]:
-        self._wait_for_turn(action, priority)
+        if not self._limit.turn(priority):
+            raise ServiceUnreachable(f"{action} was not sent to {self.name}: a stop was asked for")
         # A person may wait for the others; an answer that was paid for is worth more patience.
         read_s = self._answer_s if action == "get_result" else min(self._answer_s, _SHORT_S)
         answer = self._http.ask(action, read_s=read_s, **fields)
@@ -237,9 +246,8 @@ class AudioTag:
             return UsageError(f"{said}: {shorten(answer.text)!r}", hint="check AUDIOTAG_URL")
         return None
 
-    def _wait_for_turn(self, action: str, priority: float, *, stop: threading.Event | None = None) -> None:
-        if not self._limit.turn(priority, stop=stop):
-            raise ServiceUnreachable(f"{action} was not sent to {self.name}: a stop was asked for")
+    def _has_turn(self) -> bool:
+        return getattr(self._turn, "taken", False)
 
     def _remember(self, token: str) -> None:
         now = self._clock.now()

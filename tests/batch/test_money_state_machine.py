@@ -94,6 +94,9 @@ class Far:
 
     def heed(self, stop: threading.Event) -> None: ...
 
+    def wait_for_turn(self) -> bool:
+        return True
+
     def still_names(self, track_id: str) -> bool:
         return True
 

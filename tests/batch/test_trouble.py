@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from sqlalchemy import text
 
 from pipeline.database import Database
 from pipeline.ledger import Ledger
+from pipeline.model import Pcm
 from pipeline.recognizers.audiotag import AudioTag
+from pipeline.wire.audiotag import Candidate
 from tests.batch.runner import Runner, Shelf, is_song, is_unknown, statuses
 from tests.services import faults
 from tests.services.audiotag import KEY, AudioTagService
@@ -147,6 +150,26 @@ def test_the_first_ctrl_c_sends_nothing_more_of_what_waits_for_its_turn(
     with Ledger.read(run.state) as ledger:
         assert ledger.uploads.waiting(service.url) == []
     assert set(statuses(run.rows()).values()) <= {"pending", "found"}
+
+
+def test_what_waits_for_its_turn_is_not_yet_written_down_so_a_kill_leaves_no_doubt_about_it(
+    run: Runner, music: Path, service: AudioTagService
+) -> None:
+    intended: list[int] = []
+    known = service.lookup
+
+    def looking_into_the_ledger(pcm: Pcm) -> Sequence[Candidate]:
+        database = Database(run.state / "ledger.sqlite", read_only=True)
+        with database.read() as connection:
+            query = text("SELECT count(*) FROM uploads WHERE state = 'intended'")
+            intended.append(connection.execute(query).scalar_one())
+        database.close()
+        return known(pcm)
+
+    service.lookup = looking_into_the_ledger
+    with AudioTag(service.url, KEY, rate_per_s=2.0) as paid:
+        assert run(music, recognizers=[paid], jobs=4).exit_code == 0
+    assert intended == [1] * 5
 
 
 def test_a_token_is_asked_for_whatever_the_clocks_say_of_its_age(

@@ -31,6 +31,8 @@ class Forked:
     def __init__(self, command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], **_: Any) -> None:
         """`command` begins with `python -m pipeline`. What it says is kept below its TMPDIR's parent."""
         self._said = [Path(env["TMPDIR"]).with_name(name) for name in ("stdout", "stderr")]
+        for path in self._said:
+            path.write_text("")  # a kill may come before the process gets so far
         arguments = [str(word) for word in command[_BEFORE_THE_ARGUMENTS:]]
         self._process = _FORKS.Process(target=_become, args=(arguments, str(cwd), dict(env), self._said))
         self._process.start()
@@ -72,5 +74,6 @@ def _load_the_plugin() -> None:
     """Do what the interpreter does by itself at its start."""
     sys.path.insert(0, str(PLUGIN))
     module = importlib.util.spec_from_file_location("earmark_test_plugin", PLUGIN / "sitecustomize.py")
-    assert module is not None and module.loader is not None
+    assert module is not None
+    assert module.loader is not None
     module.loader.exec_module(importlib.util.module_from_spec(module))

@@ -4,7 +4,7 @@
 
 A series is one folder of music, one ledger and one service: some kills, each of a run that has something left to pay
 for, then one plain run that must end well. Half of the kills come at random times, half at random requests. One series
-in ten starts each run from nothing, the others fork a process that has loaded Python's modules (`tests.e2e.forked`).
+in twenty starts each run from nothing, the others fork a process that has loaded Python's modules (`tests.e2e.forked`).
 At the end the figures are printed; the exit code is 1 if anything was lost, or paid twice without doubt.
 """
 
@@ -31,7 +31,7 @@ LONGEST_WORK_S = 2.0
 """From its first request on, a run of a few songs takes about as long; on a busy machine a kill comes earlier in it."""
 
 SONGS_AT_ONCE = 3
-COLD_EVERY = 10
+COLD_EVERY = 20
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,10 @@ def _install_sockets(fault: Fault) -> None:
             return super().recv_into(*arguments)
 
         def sendall(self, *arguments):
-            fault.check("send")
+            if fault.strikes("send"):
+                # Gone for both sides, as a connection is that fails so: what was sent may be read by the other.
+                self.shutdown(socket.SHUT_RDWR)
+                raise fault.error()
             return super().sendall(*arguments)
 
     socket.socket = FailingSocket
