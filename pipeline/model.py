@@ -207,7 +207,7 @@ class Metered(Protocol):
         """Send no more uploads once `stop` is set, not even those that already wait for their turn."""
 
     def wait_for_turn(self) -> bool:
-        """Wait until this thread may send its next `identify`, which then goes at once; False when a stop was asked for.
+        """Wait until the next `identify` of this thread may go at once; False when a stop was asked for.
 
         Whoever writes down what is about to be sent does so after this: a wait is no time to be killed in doubt.
         """
