@@ -116,7 +116,12 @@ class Money(RuleBasedStateMachine):
 
     @rule(limit_s=st.sampled_from([None, 0.0, 10.0, 40.0]))
     def another_run(self, limit_s: float | None) -> None:
+        self._end()
         self._begin(limit_s)
+
+    @rule()
+    def killed_between_two_steps(self) -> None:
+        self._go_on()
 
     @rule(
         audio=st.sampled_from(AUDIO),
@@ -155,6 +160,7 @@ class Money(RuleBasedStateMachine):
             self.far.upload, self.far.answer = one, "found"
             if self._ask(audio):
                 return
+        self._end()
         self._begin(None)
 
     @rule()
@@ -203,7 +209,7 @@ class Money(RuleBasedStateMachine):
         assert lost <= self.far.dead
 
     @invariant()
-    def the_budget_of_the_run_is_kept(self) -> None:
+    def the_budget_of_the_run_is_kept_over_all_its_kills(self) -> None:
         if self.ledger is not None and self.limit_s is not None:
             assert (len(self.far.charges) - self.charged_before) * COST_S <= self.limit_s
 
@@ -218,18 +224,26 @@ class Money(RuleBasedStateMachine):
             self.ledger.close()
         self.folder.cleanup()
 
+    def _end(self) -> None:
+        assert self.ledger is not None
+        self.ledger.end_run(self.run_id, "done")
+
     def _begin(self, limit_s: float | None) -> None:
+        self.limit_s, self.charged_before = limit_s, len(self.far.charges)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin a run with the limit there is; if the one before did not end, it is continued."""
         if self.ledger is not None:
             self.ledger.close()
         self.ledger = Ledger.open(Path(self.folder.name))
-        run_id = self.ledger.begin_run("m")
+        self.run_id = self.ledger.begin_run("m")
         ((self.file_id, _),) = self.ledger.admit([SourceFile(b"/a", "a", 1, 1)]).values()
-        self.limit_s, self.charged_before = limit_s, len(self.far.charges)
         clock = FakeClock()
         self.asker = Asker(
             self.ledger.uploads,
-            run_id,
-            budget=Budget(limit_s),
+            self.run_id,
+            budget=Budget(self.limit_s, books=self.ledger.spending, run_id=self.run_id),
             patience=Patience(clock, clock),
             stop=threading.Event(),
             tally=Tally(),
@@ -250,7 +264,7 @@ class Money(RuleBasedStateMachine):
         except (Unanswered, PutOff, Stopped, CapReached, ServiceDown):
             return False
         except Killed:
-            self._begin(None)
+            self._go_on()
             return True
         return False
 

@@ -318,13 +318,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-            return self.rfile.read(min(int(self.headers.get("Content-Length", 0)), MAX_UPLOAD_BYTES))
-        body = bytearray()
+            length = min(int(self.headers.get("Content-Length", 0)), MAX_UPLOAD_BYTES)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                raise ConnectionResetError("the client left in mid-body")
+            return body
+        chunks = bytearray()
         while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
+            chunks += self.rfile.read(size)
             self.rfile.readline()
         self.rfile.readline()
-        return bytes(body)
+        return bytes(chunks)
 
     def _send(
         self, status: int, text: str, *, headers: Mapping[str, str] | None = None, keep: int | None = None
