@@ -181,6 +181,8 @@ class Asker:
             raise Unanswered(f"charged, but refused afterwards: {error.message}") from error
         except Unsettled as unsettled:
             # The token stays in the ledger; as long as the service knows it, nothing is lost.
+            if unsettled.raw:
+                self._uploads.unread(upload.upload_id, str(unsettled), unsettled.raw)
             if self._last_turn:
                 raise PaidInVain(
                     f"charged, no answer yet; the next run asks for it: {unsettled}"

@@ -19,7 +19,11 @@ MOST_SLOW = 16
 
 
 class Unsettled(Exception):
-    """The answer is not there, but the token may still bring it; the words say why."""
+    """The answer is not there, but the token may still bring it; the words say why, `raw` is what came instead."""
+
+    def __init__(self, said: str, raw: str = "") -> None:
+        super().__init__(said)
+        self.raw = raw
 
 
 class Collecting:
@@ -54,20 +58,20 @@ class Collecting:
         ask = partial(recognizer.result, upload.token)
         through = partial(self._services.breaker(recognizer).through, ask, clock=self._clock)
         pace = self._services.pace(recognizer)
-        said = "the service still works on it"
+        said, raw = "the service still works on it", ""
         try:
             answer = poll(
                 lambda _: through(), upload.token, age_s=age_s, life_s=life_s, pace=pace, clock=self._clock
             )
         except (BadReply, ServiceBusy, ServiceUnreachable) as error:
-            answer, said = None, f"the answer could not be had: {error.message}"
+            answer, said, raw = None, f"the answer could not be had: {error.message}", error.raw
         except BaseException:
             self._settled(recognizer, upload)
             raise
         if answer is None or answer.status is Status.PENDING:
             with self._lock:
                 self._slow[upload.upload_id] = (recognizer, upload)
-            raise Unsettled(said)
+            raise Unsettled(said, raw)
         self._settled(recognizer, upload)
         return answer
 

@@ -146,8 +146,13 @@ class Uploads:
             status=recognition.status.value,
             matches=coded_matches(recognition.matches),
             raw=recognition.raw,
+            error="",
             settled_at=now(),
         )
+
+    def unread(self, upload_id: int, error: str, raw: str) -> None:
+        """What came in the place of its answer cannot be read; the token is asked for again."""
+        self._set(upload_id, UploadState.SENT, error=error, raw=raw)
 
     def not_sent(self, upload_id: int, error: str) -> None:
         """The service was not reached, or did not take it: nothing was charged."""

@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from pipeline.batch.options import Coverage
+from pipeline.database import Database
 from pipeline.errors import UsageError
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, UploadState, schema
 from tests.batch.runner import Runner, is_unknown, statuses
 from tests.music import PITCHES_HZ, song, write
 from tests.services.audiotag import AudioTagService
@@ -95,6 +97,22 @@ def test_an_answer_that_is_none_is_kept_and_never_taken_for_not_found(
     assert statuses(rows) == {"a.mp3": "found", "b.ogg": "found", "unknown.flac": "failed"}
     assert "charged, no answer yet; the next run asks for it" in rows["unknown.flac"].error
     assert rows["unknown.flac"].credits == 15
+    if body:
+        assert waiting_for(run) == [body]
+    service.behave()
+    assert run(music, probes=1).exit_code == 0
+    assert waiting_for(run) == []
+    assert service.paid_twice() == []
+
+
+def waiting_for(run: Runner) -> list[str]:
+    """What the ledger holds that came in the place of answers still awaited."""
+    database = Database(run.state / "ledger.sqlite", read_only=True)
+    with database.read() as connection:
+        query = select(schema.uploads.c.raw).where(schema.uploads.c.state == UploadState.SENT.value)
+        found = [row.raw for row in connection.execute(query)]
+    database.close()
+    return found
 
 
 def test_a_plan_names_the_most_a_run_can_cost_and_sends_nothing(

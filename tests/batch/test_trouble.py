@@ -6,10 +6,12 @@ import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from pipeline.batch.options import Coverage
 from pipeline.database import Database
 from pipeline.ledger import Ledger
 from pipeline.model import Pcm
@@ -19,6 +21,7 @@ from tests.batch.runner import Runner, Shelf, is_song, is_unknown, statuses
 from tests.services import faults
 from tests.services.audiotag import KEY, AudioTagService
 from tests.services.faults import Fault
+from tests.services.uploads import Form
 
 ANSWERED = {"a.mp3": "found", "b.ogg": "found", "unknown.flac": "not_found"}
 
@@ -204,6 +207,31 @@ def test_few_questions_a_second_still_collect_every_answer_before_new_uploads(
     assert service.paid_twice() == []
     arrived = [seen.at_s for seen in service.seen]
     assert arrived[-1] - arrived[0] >= (len(arrived) - 1) / 4.0 - 0.1
+
+
+def test_where_answers_come_late_in_their_tokens_lives_uploads_slow_down(
+    run: Runner, music: Path, service: AudioTagService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.retry.window.SOON_S", 0.1)
+    monkeypatch.setattr("pipeline.retry.window.LATE_S", 0.2)
+    service.latency_s = 0.5
+    on_their_way: list[int] = []
+    open_tokens: set[str] = set()
+    reply = service.reply
+
+    def watching(form: Form) -> dict[str, Any]:
+        answer = reply(form)
+        if form.fields["action"] == "identify":
+            on_their_way.append(len(open_tokens))
+            open_tokens.add(answer["token"])
+        elif answer.get("result") != "wait":
+            open_tokens.discard(form.fields.get("token", ""))
+        return answer
+
+    monkeypatch.setattr(service, "reply", watching)
+    assert run(music, jobs=4, coverage=Coverage.FULL).exit_code == 0
+    assert len(on_their_way) > 8
+    assert on_their_way[-3:] == [0, 0, 0]
 
 
 def test_no_thread_of_a_run_is_left_behind_by_a_service_in_trouble(
