@@ -16,7 +16,9 @@ from pipeline.errors import MediaError
 from pipeline.model import MIN_SEGMENT_S, RATE_HZ, FileStatus, Pcm, Probe, Segment, SourceFile, Tags
 
 SHORTFALL_S = 1.0
-"""A probe this much shorter than planned means that the header lied about the duration (seeking is exact to 0.5 s)."""
+"""A probe this much shorter than planned means that the header lied about the duration (seeking is exact to 0.5 s), or
+that reading broke off.
+"""
 
 PROMISE_S = 2 * MIN_SEGMENT_S
 """A file whose header states this much, and of which less than `MIN_SEGMENT_S` can be heard, is damaged, not short."""
@@ -132,6 +134,8 @@ def _strided(
         for first in range(0, len(plan), SPANS_AT_ONCE):
             some = plan[first : first + SPANS_AT_ONCE]
             placed = _placed(some, decoder.spans(path, some))
+            if _falls_short(some, placed):
+                placed = _placed(some, decoder.spans(path, some))
             heard_s += sum(segment.length_s for segment, _ in placed)
             yield from _audible(placed, converted.hashes)
         _check_promise(heard_s, duration_s)
@@ -144,12 +148,13 @@ def _probed(path: str, decoder: Decoder, options: Options, duration_s: float, ta
     stated_s = duration_s
     plan = plan_probes(duration_s, count=options.probes, length_s=options.segment_s)
     placed = _placed(plan, decoder.spans(path, plan))
-    if any(_falls_short(segment, pcm) for segment, pcm in zip(plan, (pcm for _, pcm in placed), strict=True)):
+    if _falls_short(plan, placed):
         true_s = decoder.measure(path)
         if abs(true_s - duration_s) > SHORTFALL_S:
             duration_s = true_s
             plan = plan_probes(duration_s, count=options.probes, length_s=options.segment_s)
-            placed = _placed(plan, decoder.spans(path, plan)) if plan else []
+        # Also where the header was right: a disk or a network may fail to read once.
+        placed = _placed(plan, decoder.spans(path, plan)) if plan else []
     if all(segment.length_s < MIN_SEGMENT_S for segment, _ in placed):
         heard_s = sum(segment.length_s for segment, _ in placed) if placed else duration_s
         _check_promise(heard_s, stated_s)
@@ -198,8 +203,11 @@ def _placed(plan: Sequence[Segment], decoded: Sequence[Pcm]) -> list[tuple[Segme
     ]
 
 
-def _falls_short(planned: Segment, pcm: Pcm) -> bool:
-    return Probe(pcm).length_s < planned.length_s - SHORTFALL_S
+def _falls_short(plan: Sequence[Segment], placed: Sequence[tuple[Segment, Pcm]]) -> bool:
+    return any(
+        came.length_s < planned.length_s - SHORTFALL_S
+        for planned, (came, _) in zip(plan, placed, strict=True)
+    )
 
 
 def _audible(placed: Sequence[tuple[Segment, Pcm]], hashes: list[str]) -> Iterator[Piece]:

@@ -29,7 +29,12 @@ def at_most(planned: Iterable[PlannedFile], limit: Allowance | None) -> tuple[in
     for file in planned:
         segments += file.segments_at_most
         cost += file.credits_at_most
-    return segments, cost if limit is None else min(cost, limit.left_s)
+    return segments, within(limit, cost)
+
+
+def within(limit: Allowance | None, cost: float) -> float:
+    """What of a cost the tightest limit allows."""
+    return cost if limit is None else min(cost, limit.left_s)
 
 
 def announce(

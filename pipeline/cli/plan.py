@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 
 import typer
 from rich.text import Text
@@ -75,7 +76,8 @@ def plan(
         choices = opening.options(settings)
         services = opening.services(chain)
         with Progress(terminal, "planned", tally.now) as progress, stopping(progress.announce) as stop:
-            planned = list(
+            planned = show_each(
+                terminal,
                 estimate(
                     found,
                     ledger=ledger,
@@ -84,13 +86,13 @@ def plan(
                     options=choices,
                     tally=tally,
                     stop=stop,
-                )
+                ),
             )
         if stop.is_set():
             raise typer.Exit(INTERRUPTED)
         limit = budget_of(choices, ledger).tightest()
-        segments, cost = money.at_most(planned, limit)
-        _show(terminal, planned, segments, cost)
+        segments, cost = planned.segments_at_most, money.within(limit, planned.credits_at_most)
+        _show(terminal, planned, cost)
         keyed = [service for service in services if settings.key_for(opening.address(settings, service.name))]
         money.announce(terminal, keyed, segments, cost, limit)
         if services and segments:
@@ -111,25 +113,54 @@ def _free_words(choices: Options, ledger: Ledger) -> str:
     return f"{same} was paid for: the ledger holds {known}"
 
 
-def _show(terminal: Terminal, planned: list[PlannedFile], segments: int, cost: float) -> None:
-    if terminal.as_json:
-        for file in planned:
+@dataclass(slots=True)
+class Planned:
+    """What is kept of the files: a million of them take no more memory than these."""
+
+    first: list[PlannedFile] = field(default_factory=list)
+    files: int = 0
+    segments_at_most: int = 0
+    credits_at_most: float = 0.0
+
+    def add(self, file: PlannedFile) -> None:
+        if self.files < SHOWN_FILES:
+            self.first.append(file)
+        self.files += 1
+        self.segments_at_most += file.segments_at_most
+        self.credits_at_most += file.credits_at_most
+
+
+def show_each(terminal: Terminal, files: Iterable[PlannedFile]) -> Planned:
+    """Print each file as it comes where programs read, and sum up all of them."""
+    planned = Planned()
+    for file in files:
+        planned.add(file)
+        if terminal.as_json:
             terminal.data({"kind": "file", **asdict(file)})
-        total = {"files": len(planned), "segments_at_most": segments, "credits_at_most": cost}
+    return planned
+
+
+def _show(terminal: Terminal, planned: Planned, cost: float) -> None:
+    if terminal.as_json:
+        total = {
+            "files": planned.files,
+            "segments_at_most": planned.segments_at_most,
+            "credits_at_most": cost,
+        }
         terminal.data({"kind": "total", **total})
         return
     table = quiet_table(show_footer=True)
-    table.add_column("file", counted(len(planned), "file"), overflow="fold", ratio=3)
-    table.add_column("segments\nat most", f"{segments:,}", justify="right")
+    table.add_column("file", counted(planned.files, "file"), overflow="fold", ratio=3)
+    table.add_column("segments\nat most", f"{planned.segments_at_most:,}", justify="right")
     table.add_column("credits\nat most", f"{cost:,.0f}", justify="right")
     table.add_column("note", overflow="fold", ratio=2)
-    for file in planned[:SHOWN_FILES]:
+    for file in planned.first:
         table.add_row(
             Text(printable(file.path)),
             str(file.segments_at_most or ""),
             f"{file.credits_at_most:,.0f}" if file.credits_at_most else "",
             Text(printable(file.note)),
         )
-    if len(planned) > SHOWN_FILES:
-        table.caption = f"the first {SHOWN_FILES} of {len(planned):,} files; --json prints them all"
+    if planned.files > SHOWN_FILES:
+        table.caption = f"the first {SHOWN_FILES} of {planned.files:,} files; --json prints them all"
     terminal.out.print(table)

@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from pipeline.batch.convert import Converted, Piece, convert
 from pipeline.batch.options import Coverage, Options
 from pipeline.batch.plan import segments_of
 from pipeline.errors import MediaError
-from pipeline.model import MAX_SEGMENT_S, MIN_SEGMENT_S, RATE_HZ, FileStatus, SourceFile
+from pipeline.model import MAX_SEGMENT_S, MIN_SEGMENT_S, RATE_HZ, FileStatus, Pcm, Segment, SourceFile
 from tests.music import song, write
 
 
@@ -57,6 +58,36 @@ def test_a_header_that_promises_more_than_the_file_holds_is_measured(
     assert made.duration_s == pytest.approx(50, abs=5)
     assert [piece.segment.length_s for piece in pieces] == [15.0] * len(pieces) != []
     assert all(piece.segment.end_s <= made.duration_s for piece in pieces)
+
+
+class Hiccuping:
+    """A decoder that gives half of what it is first asked for, as when a disk or a network fails to read once."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._decoder, name)
+
+    def spans(self, path: str, segments: Sequence[Segment]) -> list[Pcm]:
+        heard = self._decoder.spans(path, segments)
+        if not self._failed:
+            self._failed = True
+            return [pcm[: len(pcm) // 2] for pcm in heard]
+        return heard
+
+
+@pytest.mark.parametrize("options", [Options(), Options(mix_after_s=60.0)], ids=["probes", "mix"])
+def test_what_could_not_be_read_once_is_read_again_and_no_cut_segment_is_asked_about(
+    tmp_path: Path, decoder: Decoder, options: Options
+) -> None:
+    path = write(tmp_path / "whole.wav", song(440, 130))
+    _, expected = converted(path, decoder, options)
+    made, pieces = converted(path, Hiccuping(decoder), options)  # type: ignore[arg-type]
+    assert made.duration_s == 130
+    assert [piece.segment.length_s for piece in pieces] == [15.0] * len(expected)
+    assert [piece.probe.sha256 for piece in pieces] == [piece.probe.sha256 for piece in expected]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from pipeline.batch.plan import PlannedFile
 from pipeline.batch.tally import Counts
+from pipeline.cli.plan import SHOWN_FILES, show_each
 from pipeline.cli.progress import Pace, Progress, duration, heartbeat_line, left
 from pipeline.cli.summary import NOTHING_THERE, cost_line, next_lines, result_line
 from pipeline.cli.terminal import Terminal
@@ -107,6 +111,20 @@ def test_the_summary_says_what_it_cost_and_what_it_did_not():
     assert cost_line(Counts(segments_sent=3, credits=45, segments_reused=2)) == (
         "45 credits for 3 segments sent; 2 were already paid for"
     )
+
+
+def test_a_plan_of_very_many_files_keeps_only_those_it_shows():
+    def many(number: int) -> Iterator[PlannedFile]:
+        for _ in range(number):
+            yield PlannedFile("a.mp3", 3, 45.0)
+
+    tracemalloc.start()
+    planned = show_each(Terminal(), many(100_000))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (planned.files, planned.segments_at_most, planned.credits_at_most) == (100_000, 300_000, 4_500_000)
+    assert len(planned.first) == SHOWN_FILES
+    assert peak_bytes < 100_000
 
 
 def test_a_folder_without_music_is_said_to_be_one():

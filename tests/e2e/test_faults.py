@@ -65,7 +65,8 @@ class Disturbed:
         name = f"system {call} {number} {code}"
         tracing = ["strace", "-f", "-qq", "-o", str(self._folder / name / "mark"), *map(str, about)]
         tracing += ["-e", f"trace={call}", "-e", f"inject={call}:error={code}:when={number}"]
-        return self._survives(name, before=tracing, struck=b"(INJECTED)")
+        # What was read before and after the fault may be joined elsewhere by a sample, which no ear can tell.
+        return self._survives(name, before=tracing, struck=b"(INJECTED)", unlike=("content_id",))
 
     def _survives(
         self,
@@ -74,6 +75,7 @@ class Disturbed:
         environment: dict[str, str] | None = None,
         before: Sequence[str] = (),
         struck: bytes = b"",
+        unlike: Sequence[str] = (),
     ) -> Done | None:
         with self._service() as service:
             scene = self._scene(name, service)
@@ -85,7 +87,10 @@ class Disturbed:
                 return None
             assert done.code in (0, 2, 3, 4, 5), f"{name}: {done.stderr}"
             assert len(done.errors()) == (done.code in (2, 4, 5)), f"{name}: {done.stderr}"
-            assert alike(scene.finish()) == self.undisturbed(), name
+            rows, expected = alike(scene.finish()), self.undisturbed()
+            for column in unlike:
+                rows, expected = without(column, rows), without(column, expected)
+            assert rows == expected, name
             assert fingerprint(self.music) == self._before
             return done
 
@@ -94,6 +99,10 @@ class Disturbed:
 
     def _service(self) -> AudioTagService:
         return AudioTagService(named)
+
+
+def without(column: str, rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {key: row[key] for key in row if key != column} for name, row in rows.items()}
 
 
 @pytest.fixture(scope="module")
