@@ -91,7 +91,7 @@ def test_an_answer_that_is_none_is_kept_and_never_taken_for_not_found(
     run: Runner, music: Path, service: AudioTagService, body: str
 ) -> None:
     service.plan_about(is_unknown, "get_result", says(body))
-    outcome = run(music, jobs=1, probes=1)
+    outcome = run(music, jobs=1, probes=1, patience_s=60.0)
     rows = run.rows()
     assert outcome.exit_code == 3
     assert statuses(rows) == {"a.mp3": "found", "b.ogg": "found", "unknown.flac": "failed"}

@@ -29,7 +29,7 @@ KINDS = {
 }
 """What is made to fail, and how."""
 
-PARTS = {"send": 6, "receive": 2, "commit": 2, "sqlite_write": 6, "sqlite_read": 3}
+PARTS = {"send": 6, "receive": 2, "commit": 2, "sqlite_write": 6, "sqlite_read": 6}
 """Into how many tests a sweep is cut, so that none takes over a minute."""
 
 SWEEPS = [(kind, part) for kind in KINDS for part in range(PARTS.get(kind, 1))]
