@@ -79,7 +79,9 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
 @compiled
 def _minus_local_mean(level: Level, frames: int, bins: int, out: Level) -> None:
     length, width = level.shape
-    padded = np.zeros(width + 2 * bins, np.float32)  # the sums of the frames around, with nothing on either side
+    padded = np.zeros(
+        width + 2 * bins, np.float32
+    )  # the sums of the frames around, with nothing on either side
     column = padded[bins : bins + width]
     share = np.empty(width, np.float32)
     for b in range(width):

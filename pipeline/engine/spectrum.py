@@ -122,7 +122,11 @@ def _strongest_line(
             square[i] = heard[i].real * heard[i].real + heard[i].imag * heard[i].imag
         for size in range(1, room[0]):
             half = 1 << size - 1
-            one, other, both = spans[size - 1, first:end], spans[size - 1, first + half :], spans[size, first:]
+            one, other, both = (
+                spans[size - 1, first:end],
+                spans[size - 1, first + half :],
+                spans[size, first:],
+            )
             for i in range(one.size - half):
                 both[i] = one[i] if one[i] > other[i] else other[i]
         for b in range(bins.size):
