@@ -45,7 +45,8 @@ class Peaks:
 
     def strongest(self, per_block: int) -> Peaks:
         """At most `per_block` peaks of each block, in order of time."""
-        kept = np.flatnonzero(self.ranks() < per_block)
+        crowded = np.bincount(self.frame // BLOCK).max(initial=0) > per_block
+        kept = np.flatnonzero(self.ranks() < per_block) if crowded else np.arange(len(self.frame))
         return self.only(kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])])
 
     def only(self, kept: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Peaks:
