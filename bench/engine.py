@@ -3,7 +3,8 @@
     python -m bench.engine [--tracks 60] [--queries 40] [MUSIC]
 
 MUSIC is a folder of music; without it, tunes that numpy plays. CPU time, so a busy machine tells much the same. Known
-probes are excerpts under noise, unknown ones are excerpts played backwards, which nobody knows.
+probes are excerpts under noise, unknown ones other tunes that numpy plays. (Music played backwards is no stranger:
+a fifth of such excerpts of 5 s are named, as what they are.)
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ def main() -> None:
         if arguments.music
         else [tune(seed, TRACK_S) for seed in range(arguments.tracks)]
     )
+    strange = [tune(10_000 + seed, 32) for seed in range(arguments.queries)]
     music_s = sum(map(len, music)) / RATE_HZ
     fingerprints(music[:TIMED])
 
@@ -168,7 +170,7 @@ def main() -> None:
             known = [cut(pcm, start_s, length_s) for pcm, start_s in picks]
             queries(catalogue, [noisy(pcm, 10) for pcm in known], f"{length_s} s, known, noise 10 dB below")
             queries(catalogue, [at_speed(pcm, 4) for pcm in known], f"{length_s} s, known, 4 % too fast")
-            queries(catalogue, [pcm[::-1].copy() for pcm in known], f"{length_s} s, not known")
+            queries(catalogue, [cut(pcm, 0, length_s) for pcm in strange], f"{length_s} s, not known")
         both_cores(catalogue, [noisy(cut(pcm, start_s, 5), 10) for pcm, start_s in picks] * 5)
 
 

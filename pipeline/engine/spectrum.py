@@ -79,8 +79,14 @@ def _line_tables() -> tuple[tuple[int, int], Table, Table, Table, Table, npt.NDA
     below = np.floor(centre)
     size = np.log2(np.maximum(end - first, 1)).astype(np.int64)
     left, right = size * _SPAN_ROOM + first, size * _SPAN_ROOM + end - 2**size
-    tables = (table.astype(np.uint32) for table in (left, right, narrow, below))
-    return (int(min(first[0], below[0])), int(end[-1]) + 1), *tables, (centre - below).astype(np.float32)
+    return (
+        (int(min(first[0], below[0])), int(end[-1]) + 1),
+        left.astype(np.uint32),
+        right.astype(np.uint32),
+        narrow.astype(np.uint32),
+        below.astype(np.uint32),
+        (centre - below).astype(np.float32),
+    )
 
 
 _NEEDED, _LEFT, _RIGHT, _NARROW, _BELOW, _WEIGHT = _line_tables()
