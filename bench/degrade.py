@@ -171,3 +171,23 @@ DEGRADATIONS: Final[dict[str, Change]] = {
     "speed, pink noise 0 dB": _then(_ANY_SPEED, _under(pink, 0)),
     "tempo, gsm": _then(_tempo(0.9, 1.1), _GSM),
 }
+
+
+def _under_between(
+    noise: Callable[[int, np.random.Generator], Sound], low_db: float, high_db: float
+) -> Change:
+    return lambda sound, rng: mixed(sound, noise(len(sound), rng), rng.uniform(low_db, high_db))
+
+
+HARDER: Final[dict[str, Change]] = {
+    "pink noise, -15 to -5 dB": _under_between(pink, -15, -5),
+    "white noise, -20 to -5 dB": _under_between(_white, -20, -5),
+    "babble, -9 to 0 dB": _under_between(lambda samples, rng: talk(samples, rng, 7), -9, 0),
+    "voice-over, -15 to -3 dB": _under_between(lambda samples, rng: talk(samples, rng, 1), -15, -3),
+    "room, pink noise, -8 to 5 dB": _then(room, _under_between(pink, -8, 5)),
+    "speed, pink noise, -12 to -2 dB": _then(_ANY_SPEED, _under_between(pink, -12, -2)),
+    "speed, babble, -6 to 3 dB": _then(
+        _ANY_SPEED, _under_between(lambda samples, rng: talk(samples, rng, 7), -6, 3)
+    ),
+}
+"""What the engine is often unsure of: it fills the middle of the scale of confidence."""
