@@ -151,6 +151,8 @@ def _then(first: Change, second: Change) -> Change:
 
 _GSM: Final = coded("libgsm", "gsm", "-ar", "8000")
 _ANY_SPEED: Final = _speed(0.9, 1.1)
+_ANY_TEMPO: Final = _tempo(0.9, 1.1)
+_ANY_PITCH: Final = _pitch(-1.5, 1.5)
 DEGRADATIONS: Final[dict[str, Change]] = {
     "mp3 128k": coded("libmp3lame", "mp3", "-b:a", "128k"),
     "mp3 32k": coded("libmp3lame", "mp3", "-ar", "22050", "-b:a", "32k"),
@@ -166,10 +168,14 @@ DEGRADATIONS: Final[dict[str, Change]] = {
     "room": room,
     "squash": squash,
     "speed within 10 %": _ANY_SPEED,
-    "tempo within 10 %": _tempo(0.9, 1.1),
-    "pitch within 1.5 st": _pitch(-1.5, 1.5),
+    "tempo within 10 %": _ANY_TEMPO,
+    "pitch within 1.5 st": _ANY_PITCH,
     "speed, pink noise 0 dB": _then(_ANY_SPEED, _under(pink, 0)),
-    "tempo, gsm": _then(_tempo(0.9, 1.1), _GSM),
+    "tempo, pink noise 0 dB": _then(_ANY_TEMPO, _under(pink, 0)),
+    "pitch, pink noise 0 dB": _then(_ANY_PITCH, _under(pink, 0)),
+    "speed, gsm": _then(_ANY_SPEED, _GSM),
+    "tempo, gsm": _then(_ANY_TEMPO, _GSM),
+    "pitch, gsm": _then(_ANY_PITCH, _GSM),
 }
 
 

@@ -37,8 +37,8 @@ from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import tune
 
 SHORTEST_S = 40.0
-EXCERPT_S = 17.5
-"""Degraded as a whole, for a codec or compressor takes a while to settle; probes are its beginning."""
+SPARE_S = 2.5
+"""Degraded with a probe, which is the beginning of an excerpt: played faster, there is less of it."""
 QUIET = 0.01
 """Excerpts softer than this (of full scale) are drawn again."""
 
@@ -92,13 +92,18 @@ def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
 
 
 def probes(
-    library: Library, degradations: Mapping[str, Change], clips: int, seed: int
+    library: Library, degradations: Mapping[str, Change], clips: int, length_s: int, seed: int
 ) -> Iterator[tuple[Path, str, Pcm]]:
-    """Excerpts of known tracks, each degraded in every way: the track, the way, and some 15 s of sound."""
+    """Excerpts of known tracks, each degraded in every way: the track, the way, and at least so much sound."""
     order = np.random.default_rng(seed).permutation(len(library.known))
     for number in range(clips):
         path = library.known[order[number % len(order)]]
-        excerpt = _excerpt(path, len(library.pcm[path]) / RATE_HZ, np.random.default_rng([seed, number]))
+        excerpt = _excerpt(
+            path,
+            len(library.pcm[path]) / RATE_HZ,
+            length_s + SPARE_S,
+            np.random.default_rng([seed, number]),
+        )
         for index, (name, change) in enumerate(degradations.items()):
             yield path, name, to_probe(change(excerpt, np.random.default_rng([seed, number, index])))
 
@@ -120,12 +125,12 @@ def recall_table(guesses: Sequence[Guess]) -> None:
 
 
 def _excerpt(
-    path: Path, length_s: float, rng: np.random.Generator
+    path: Path, track_s: float, excerpt_s: float, rng: np.random.Generator
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     for _ in range(20):
-        start_s = rng.uniform(2, max(length_s - EXCERPT_S - 2, 3))
-        excerpt = read(str(path), start_s, EXCERPT_S)
-        if len(excerpt) > 5 * SOURCE_HZ and np.sqrt(np.mean(excerpt**2)) > QUIET:
+        start_s = rng.uniform(2, max(track_s - excerpt_s - 2, 3))
+        excerpt = read(str(path), start_s, excerpt_s)
+        if len(excerpt) > 0.9 * excerpt_s * SOURCE_HZ and np.sqrt(np.mean(excerpt**2)) > QUIET:
             break
     return excerpt
 
@@ -191,7 +196,7 @@ def main() -> None:
         library.fill(catalogue)
         answers = Answers(options.answers)
         degradations = HARDER if options.harder else DEGRADATIONS
-        for path, name, probe in probes(library, degradations, options.clips, options.seed):
+        for path, name, probe in probes(library, degradations, options.clips, max(lengths_s), options.seed):
             for length_s in lengths_s:
                 answers.keep(guessed(catalogue, probe[: length_s * RATE_HZ], str(path), name))
         found = [*answers.guesses]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipeline.engine.jit import compiled
 from pipeline.engine.landmarks import Frames, Keys
+from pipeline.engine.vote_large import FROM_CELLS, count_large
 
 CELL_BITS: Final = 2
 """A cell gathers offsets of 4 frames (128 ms); a place is scored by two neighbouring cells."""
@@ -53,6 +54,9 @@ def vote(
 
     `frames` must stay below the gap before every track, so that no offset is negative.
     """
+    if ballot.votes.size > FROM_CELLS:
+        cells, votes = count_large(first_posting, postings, keys, frames, ballot.votes.size, CELL_BITS, most)
+        return Places(cells.astype(np.int64) << CELL_BITS, votes)
     touched = _count(first_posting, postings, keys, frames, CELL_BITS, ballot.votes, ballot.touched)
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
