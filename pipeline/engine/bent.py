@@ -37,9 +37,9 @@ _SHIFT_AROUND: Final = np.array([-1, 0, 1])
 def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe at another tempo or pitch, most likely first."""
     room = ballots(parts)
-    found = []
+    found, bendable = [], query.bendable()
     for bend in BENDS:
-        keys, frames = query.bent_landmarks(bend.tempo, bend.shift)
+        keys, frames = bendable.landmarks(bend.tempo, bend.shift)
         found += places(query, parts, room, keys, frames, bend, PLACES)[:KEPT]
     best = best_of_each_track(found)[:REFINED]
     return scored(query, [_refined(query, candidate) for candidate in best], "bent")

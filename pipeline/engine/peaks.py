@@ -46,7 +46,10 @@ class Peaks:
     def strongest(self, per_block: int) -> Peaks:
         """At most `per_block` peaks of each block, in order of time."""
         kept = np.flatnonzero(self.ranks() < per_block)
-        kept = kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])]
+        return self.only(kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])])
+
+    def only(self, kept: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Peaks:
+        """These peaks, in the order of `kept` or, with a mask, in their own."""
         return Peaks(self.frame[kept], self.bin[kept], self.salience[kept])
 
 
@@ -70,31 +73,42 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
     return Peaks(strongest.frame + np.int32(first), strongest.bin, strongest.salience)
 
 
+# The loops below go over rows, by plain indices and without branches: such the compiler does many turns of at once.
+
+
 @compiled
 def _minus_local_mean(level: Level, frames: int, bins: int, out: Level) -> None:
     length, width = level.shape
-    column = np.zeros(width, np.float32)
+    padded = np.zeros(
+        width + 2 * bins, np.float32
+    )  # the sums of the frames around, with nothing on either side
+    column = padded[bins : bins + width]
+    share = np.empty(width, np.float32)
+    for b in range(width):
+        share[b] = np.float32(1.0) / np.float32(min(b + bins, width - 1) - max(b - bins, 0) + 1)
     for t in range(min(frames, length)):
+        row = level[t]
         for b in range(width):
-            column[b] += level[t, b]
+            column[b] += row[b]
+    total = np.empty(width, np.float32)
     for t in range(length):
         if t + frames < length:
+            row = level[t + frames]
             for b in range(width):
-                column[b] += level[t + frames, b]
+                column[b] += row[b]
         if t - frames - 1 >= 0:
+            row = level[t - frames - 1]
             for b in range(width):
-                column[b] -= level[t - frames - 1, b]
-        rows = min(t + frames, length - 1) - max(t - frames, 0) + 1
-        total = np.float32(0.0)
-        for b in range(min(bins, width)):
-            total += column[b]
+                column[b] -= row[b]
+        total[:] = 0.0
+        for offset in range(2 * bins + 1):
+            beside = padded[offset : offset + width]
+            for b in range(width):
+                total[b] += beside[b]
+        rows = np.float32(1.0) / np.float32(min(t + frames, length - 1) - max(t - frames, 0) + 1)
+        here, standing_out = level[t], out[t]
         for b in range(width):
-            if b + bins < width:
-                total += column[b + bins]
-            if b - bins - 1 >= 0:
-                total -= column[b - bins - 1]
-            columns = min(b + bins, width - 1) - max(b - bins, 0) + 1
-            out[t, b] = level[t, b] - total / np.float32(rows * columns)
+            standing_out[b] = here[b] - total[b] * share[b] * rows
 
 
 @compiled
@@ -120,18 +134,32 @@ def _pick(
     bins: npt.NDArray[np.int32],
 ) -> int:
     width = level.shape[1]
-    around = np.empty(width, np.float32)
+    padded = np.full(width + 2 * reach, -np.inf, np.float32)
+    column, around = padded[reach : reach + width], np.empty(width, np.float32)
+    hopeful = np.zeros(-(-width // 8) * 8, np.bool_)
+    hope, eight = hopeful[:width], hopeful.view(np.uint64)
     found = 0
     for t in range(first, last):
-        # In loops without a branch, of which the compiler does many turns at once, nearly all that is no peak goes.
+        here, salient = level[t], standing_out[t]
         for b in range(width):
-            around[b] = level[t, b]
+            column[b] = here[b]
         for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
+            row = level[u]
             for b in range(width):
-                around[b] = level[u, b] if level[u, b] > around[b] else around[b]
+                column[b] = row[b] if row[b] > column[b] else column[b]
         for b in range(width):
-            hopeful = (level[t, b] >= around[b]) & (standing_out[t, b] > floor)
-            if hopeful and _is_highest(level, t, b, reach):
-                frame[found], bins[found] = t, b
-                found += 1
+            around[b] = column[b]
+        for offset in range(2 * reach + 1):
+            beside = padded[offset : offset + width]
+            for b in range(width):
+                around[b] = beside[b] if beside[b] > around[b] else around[b]
+        for b in range(width):
+            hope[b] = (here[b] >= around[b]) & (salient[b] > floor)
+        # One cell in a hundred is a peak: look at eight at a time. Only equals are left to be told apart.
+        for group in range(eight.size):
+            if eight[group]:
+                for b in range(8 * group, 8 * group + 8):
+                    if hopeful[b] and _is_highest(level, t, b, reach):
+                        frame[found], bins[found] = t, b
+                        found += 1
     return found

@@ -14,8 +14,8 @@ from pipeline.engine.score import Others, Vector, features, model
 from pipeline.engine.shard import Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
-from pipeline.engine.verify import HeardPeaks, align, peaks_shared, peaks_under
-from pipeline.engine.vote import Ballot, Places, vote
+from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
+from pipeline.engine.vote import Ballot, Places, ballot_for, vote
 
 PLACES: Final = 100
 """Places of each shard that voting hands to verification ..."""
@@ -46,8 +46,8 @@ SAME_PEAKS_SHARE: Final = 0.4
 
 
 MOST_VOTES: Final = 4_000_000
-"""What 500 hours give a probe of 5 s; beyond that the commonest landmarks are not looked up. With half of the votes left
-out in this way, the right place was handed on for as many of 40 probes under noise as before."""
+"""What 500 hours give a probe of 5 s; beyond that the commonest landmarks are not looked up. Without half of the votes,
+left out in this way, the right place was handed on for as many of 40 probes under noise as before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +121,8 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
     heard = [candidate.heard_peaks(query) for candidate in ranked[:SCORED]]
     rated = []
-    for candidate, own in zip(ranked, heard, strict=False):
-        same = [peaks_shared(own, other) >= SAME_PEAKS_SHARE for other in heard]
+    for candidate, own, shared in zip(ranked, heard, shares(heard), strict=False):
+        same = shared >= SAME_PEAKS_SHARE
         near = [other for other, is_same in zip(ranked, same, strict=False) if not is_same]
         apart = [other for other in (*near, *ranked[SCORED:]) if other is not candidate]
         others = _others(apart, query.frames * FRAME_S, name)
@@ -158,7 +158,7 @@ def _others(candidates: Sequence[Candidate], length_s: float, name: str) -> Othe
 
 def ballots(parts: Sequence[Part]) -> list[Ballot]:
     """Room for the votes over these shards."""
-    return [Ballot.for_frames(part.shard.frames) for part in parts]
+    return [ballot_for(part.shard.frames) for part in parts]
 
 
 def places(
@@ -206,14 +206,15 @@ def _affordable(
 def _verified(
     query: Query, part: Part, found: Places, bar: int, unseen_votes: int, bend: Bend
 ) -> Iterator[Candidate]:
-    """What verification makes of the places with so many votes."""
+    """What verification makes of the places with so many votes, one a track."""
     number = part.shard.owners(found.frame)
     taken = ~part.removed[number] & (found.votes >= bar)
     frame, number, votes = found.frame[taken], number[taken], found.votes[taken]
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, part.shard.peaks, frame + 4, tempo, shift)
-    for i in range(len(frame)):
+    by_fit = np.argsort(-fit.z, kind="stable")
+    for i in by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]:
         yield Candidate(
             part=part,
             number=int(number[i]),
