@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 
 from pipeline.engine.query import Query
-from pipeline.engine.search import Bend, Candidate, Part, ballots, best_of_each_track, places, scored
+from pipeline.engine.search import Bend, Candidate, Part, best_of_each_track, places, scored
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
+from pipeline.engine.vote import ballot_for
 
 SPEED_BINS: Final = 7
 TEMPO_STEP: Final = 0.025
@@ -36,11 +37,16 @@ _SHIFT_AROUND: Final = np.array([-1, 0, 1])
 
 def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe at another tempo or pitch, most likely first."""
-    room = ballots(parts)
+    ballots = [ballot_for(part.shard.frames) for part in parts]
     found, bendable = [], query.bendable()
     for bend in BENDS:
         keys, frames = bendable.landmarks(bend.tempo, bend.shift)
-        found += places(query, parts, room, keys, frames, bend, PLACES)[:KEPT]
+        fits = [
+            candidate
+            for part, ballot in zip(parts, ballots, strict=True)
+            for candidate in places(query, part, keys, frames, ballot, bend, PLACES)
+        ]
+        found += best_of_each_track(fits)[:KEPT]
     best = best_of_each_track(found)[:REFINED]
     return scored(query, [_refined(query, candidate) for candidate in best], "bent")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,12 +15,10 @@ from pipeline.engine.shard import Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
-from pipeline.engine.vote import Ballot, Places, ballot_for, vote
+from pipeline.engine.vote import Ballot, ballot_for, vote
 
 PLACES: Final = 100
-"""Places of each shard that voting hands to verification ..."""
-SHARDS_PLACES: Final = 3
-"""... and so many times as many of all shards together, of which the best supported are taken."""
+"""Places that voting hands to verification."""
 SCORED: Final = 8
 """Tracks that verification hands to scoring."""
 
@@ -43,11 +41,6 @@ remix (2.3). In a catalogue of less than a dozen tracks it says nothing."""
 
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""
-
-
-MOST_VOTES: Final = 4_000_000
-"""What 500 hours give a probe of 5 s; beyond that the commonest landmarks are not looked up. Without half of the votes,
-left out in this way, the right place was handed on for as many of 40 probes under noise as before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +96,12 @@ class Bend:
 def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe as it is, most likely first: SCORED of them at most."""
     keys, frames = query.landmarks()
-    return scored(query, places(query, parts, ballots(parts), keys, frames, Bend(), PLACES), "plain")
+    found = [
+        candidate
+        for part in parts
+        for candidate in places(query, part, keys, frames, ballot_for(part.shard.frames), Bend(), PLACES)
+    ]
+    return scored(query, best_of_each_track(found), "plain")
 
 
 def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -156,66 +154,29 @@ def _others(candidates: Sequence[Candidate], length_s: float, name: str) -> Othe
     )
 
 
-def ballots(parts: Sequence[Part]) -> list[Ballot]:
-    """Room for the votes over these shards."""
-    return [ballot_for(part.shard.frames) for part in parts]
-
-
 def places(
     query: Query,
-    parts: Sequence[Part],
-    ballots: Sequence[Ballot],
+    part: Part,
     keys: npt.NDArray[np.uint32],
     frames: npt.NDArray[np.int32],
+    ballot: Ballot,
     bend: Bend,
     most: int,
 ) -> list[Candidate]:
-    """The verified places of these shards, one a track, by falling z: of each shard `most` at most."""
-    keys, frames = _affordable(parts, keys, frames)
-    voted = [
-        vote(part.shard.first_posting, part.shard.postings, keys, frames, ballot, most=most)
-        for part, ballot in zip(parts, ballots, strict=True)
-    ]
-    votes = np.sort(np.concatenate([np.empty(0, np.int32), *(found.votes for found in voted)]))
-    spare = len(votes) - SHARDS_PLACES * most
-    bar = int(votes[spare]) if spare > 0 else 0
-    unseen_votes = max([bar, *(int(found.votes[-1]) for found in voted if len(found.votes) == most)])
-    return best_of_each_track(
-        candidate
-        for part, found in zip(parts, voted, strict=True)
-        for candidate in _verified(query, part, found, bar, unseen_votes, bend)
-    )
-
-
-def _affordable(
-    parts: Sequence[Part], keys: npt.NDArray[np.uint32], frames: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
-    """The landmarks, without the commonest if all together would have more than MOST_VOTES."""
-    if sum(len(part.shard.postings) for part in parts) < MOST_VOTES:
-        return keys, frames
-    votes = np.zeros(len(keys), np.int64)
-    for part in parts:
-        votes += part.shard.first_posting[keys + 1] - part.shard.first_posting[keys]
-    if votes.sum() <= MOST_VOTES:
-        return keys, frames
-    rising = np.sort(votes)
-    bar = rising[int(np.searchsorted(np.cumsum(rising), MOST_VOTES))]
-    return keys[votes < bar], frames[votes < bar]
-
-
-def _verified(
-    query: Query, part: Part, found: Places, bar: int, unseen_votes: int, bend: Bend
-) -> Iterator[Candidate]:
-    """What verification makes of the places with so many votes, one a track."""
-    number = part.shard.owners(found.frame)
-    taken = ~part.removed[number] & (found.votes >= bar)
-    frame, number, votes = found.frame[taken], number[taken], found.votes[taken]
+    """The verified places of one shard, one a track, by falling z."""
+    shard = part.shard
+    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
+    unseen_votes = int(voted.votes[-1]) if len(voted.votes) == most else 0
+    number = shard.owners(voted.frame)
+    alive = ~part.removed[number]
+    frame, number, votes = voted.frame[alive], number[alive], voted.votes[alive]
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
-    fit = align(query.z_map, part.shard.peaks, frame + 4, tempo, shift)
+    fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
     by_fit = np.argsort(-fit.z, kind="stable")
-    for i in by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]:
-        yield Candidate(
+    best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
+    return [
+        Candidate(
             part=part,
             number=int(number[i]),
             frame=int(fit.frame[i]),
@@ -225,3 +186,5 @@ def _verified(
             unseen_votes=unseen_votes,
             z=float(fit.z[i]),
         )
+        for i in best_of_each
+    ]
