@@ -129,6 +129,10 @@ def _white(samples: int, rng: np.random.Generator) -> Sound:
     return rng.standard_normal(samples)
 
 
+def _babble(samples: int, rng: np.random.Generator) -> Sound:
+    return talk(samples, rng, 7)
+
+
 def _speed(low: float, high: float) -> Change:
     return lambda sound, rng: filtered(
         sound, f"asetrate={round(SOURCE_HZ * rng.uniform(low, high))},aresample={SOURCE_HZ}"
@@ -163,7 +167,7 @@ DEGRADATIONS: Final[dict[str, Change]] = {
     "pink noise 0 dB": _under(pink, 0),
     "pink noise -5 dB": _under(pink, -5),
     "white noise 0 dB": _under(_white, 0),
-    "babble 0 dB": _under(lambda samples, rng: talk(samples, rng, 7), 0),
+    "babble 0 dB": _under(_babble, 0),
     "voice-over 0 dB": _under(lambda samples, rng: talk(samples, rng, 1), 0),
     "room": room,
     "squash": squash,
@@ -186,14 +190,12 @@ def _under_between(
 
 
 HARDER: Final[dict[str, Change]] = {
-    "pink noise, -15 to -5 dB": _under_between(pink, -15, -5),
-    "white noise, -20 to -5 dB": _under_between(_white, -20, -5),
-    "babble, -9 to 0 dB": _under_between(lambda samples, rng: talk(samples, rng, 7), -9, 0),
-    "voice-over, -15 to -3 dB": _under_between(lambda samples, rng: talk(samples, rng, 1), -15, -3),
-    "room, pink noise, -8 to 5 dB": _then(room, _under_between(pink, -8, 5)),
-    "speed, pink noise, -12 to -2 dB": _then(_ANY_SPEED, _under_between(pink, -12, -2)),
-    "speed, babble, -6 to 3 dB": _then(
-        _ANY_SPEED, _under_between(lambda samples, rng: talk(samples, rng, 7), -6, 3)
-    ),
+    "pink noise, -18 to -6 dB": _under_between(pink, -18, -6),
+    "white noise, -24 to -8 dB": _under_between(_white, -24, -8),
+    "babble, -14 to -2 dB": _under_between(_babble, -14, -2),
+    "voice-over, -20 to -4 dB": _under_between(lambda samples, rng: talk(samples, rng, 1), -20, -4),
+    "room, pink noise, -14 to 0 dB": _then(room, _under_between(pink, -14, 0)),
+    "speed, pink noise, -15 to -4 dB": _then(_ANY_SPEED, _under_between(pink, -15, -4)),
+    "speed, babble, -10 to 0 dB": _then(_ANY_SPEED, _under_between(_babble, -10, 0)),
 }
 """What the engine is often unsure of: it fills the middle of the scale of confidence."""

@@ -92,12 +92,17 @@ def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
 
 
 def probes(
-    library: Library, degradations: Mapping[str, Change], clips: int, length_s: int, seed: int
+    library: Library,
+    tracks: Sequence[Path],
+    degradations: Mapping[str, Change],
+    clips: int,
+    length_s: int,
+    seed: int,
 ) -> Iterator[tuple[Path, str, Pcm]]:
-    """Excerpts of known tracks, each degraded in every way: the track, the way, and at least so much sound."""
-    order = np.random.default_rng(seed).permutation(len(library.known))
-    for number in range(clips):
-        path = library.known[order[number % len(order)]]
+    """Excerpts of these tracks, each degraded in every way: the track, the way, and at least so much sound."""
+    order = np.random.default_rng(seed).permutation(len(tracks))
+    for number in range(clips if tracks else 0):
+        path = tracks[order[number % len(order)]]
         excerpt = _excerpt(
             path,
             len(library.pcm[path]) / RATE_HZ,
@@ -110,6 +115,8 @@ def probes(
 
 def recall_table(guesses: Sequence[Guess]) -> None:
     """Print the share of excerpts named, by degradation and length, and the wrong names."""
+    if not guesses:
+        return
     lengths_s = sorted({guess.length_s for guess in guesses})
     asked, found = (
         Counter((guess.what, guess.length_s) for guess in guesses if counts(guess))
@@ -195,15 +202,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder), create=True) as catalogue:
         library.fill(catalogue)
         answers = Answers(options.answers)
+        # As many of unknown music as of known: what a confidence is worth depends on how much there is to be found.
+        asked = [library.known, library.unknown] if options.harder else [library.known]
         degradations = HARDER if options.harder else DEGRADATIONS
-        for path, name, probe in probes(library, degradations, options.clips, max(lengths_s), options.seed):
-            for length_s in lengths_s:
-                answers.keep(guessed(catalogue, probe[: length_s * RATE_HZ], str(path), name))
-        found = [*answers.guesses]
-        false_alarms(catalogue, library, options.negatives, lengths_s[0], options.seed, answers.keep)
-    if found:
-        recall_table(found)
-    alarm_table(answers.guesses[len(found) :])
+        for tracks in asked:
+            truth = tracks is library.known
+            sounds = probes(library, tracks, degradations, options.clips, max(lengths_s), options.seed)
+            for path, name, probe in sounds:
+                for length_s in lengths_s:
+                    heard = probe[: length_s * RATE_HZ]
+                    answers.keep(guessed(catalogue, heard, str(path) if truth else "", name))
+        count = 0 if options.harder else options.negatives
+        false_alarms(catalogue, library, count, lengths_s[0], options.seed, answers.keep)
+    recall_table([guess for guess in answers.guesses if guess.truth])
+    alarm_table([guess for guess in answers.guesses if not guess.truth])
     table(answers.guesses)
 
 
