@@ -45,7 +45,8 @@ class Peaks:
 
     def strongest(self, per_block: int) -> Peaks:
         """At most `per_block` peaks of each block, in order of time."""
-        kept = np.flatnonzero(self.ranks() < per_block)
+        crowded = np.bincount(self.frame // BLOCK).max(initial=0) > per_block
+        kept = np.flatnonzero(self.ranks() < per_block) if crowded else np.arange(len(self.frame))
         return self.only(kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])])
 
     def only(self, kept: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Peaks:
@@ -56,7 +57,12 @@ class Peaks:
 def salience(level: Level) -> Level:
     """How far each level stands out of its surroundings, in log2 of power: [frames, bins]."""
     standing_out = np.empty_like(level)
-    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, standing_out)
+    width = level.shape[1]
+    here = np.arange(width)
+    beside = np.minimum(here + AROUND_BINS, width - 1) - np.maximum(here - AROUND_BINS, 0) + 1
+    sums, total = np.zeros(width + 2 * AROUND_BINS, np.float32), np.empty(width, np.float32)
+    share = (1 / beside).astype(np.float32)
+    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, share, sums, total, standing_out)
     return standing_out
 
 
@@ -66,7 +72,13 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
     side = NEIGHBOURS + 1
     room = -(-(last - first) // side) * -(-level.shape[1] // side)
     frame, bins = np.empty(room, np.int32), np.empty(room, np.int32)
-    found = _pick(level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), frame, bins)
+    width = level.shape[1]
+    loudest, around = np.full(width + 2 * NEIGHBOURS, -np.inf, np.float32), np.empty(width, np.float32)
+    hopeful = np.zeros(-(-width // 8), np.uint64)
+    found = _pick(
+        level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), loudest, around,
+        hopeful, hopeful.view(np.uint8), frame, bins,
+    )  # fmt: skip
     frame, bins = frame[:found], bins[:found]
     # Blocks begin at `first`.
     strongest = Peaks(frame - np.int32(first), bins, standing_out[frame, bins]).strongest(per_block)
@@ -77,20 +89,22 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
 
 
 @compiled
-def _minus_local_mean(level: Level, frames: int, bins: int, out: Level) -> None:
+def _minus_local_mean(
+    level: Level,
+    frames: int,
+    bins: int,
+    share: npt.NDArray[np.float32],
+    sums: npt.NDArray[np.float32],
+    total: npt.NDArray[np.float32],
+    out: Level,
+) -> None:
+    # `sums` are those of the frames around, with nothing on either side; `share` is 1 over the bins around each.
     length, width = level.shape
-    padded = np.zeros(
-        width + 2 * bins, np.float32
-    )  # the sums of the frames around, with nothing on either side
-    column = padded[bins : bins + width]
-    share = np.empty(width, np.float32)
-    for b in range(width):
-        share[b] = np.float32(1.0) / np.float32(min(b + bins, width - 1) - max(b - bins, 0) + 1)
+    column = sums[bins : bins + width]
     for t in range(min(frames, length)):
         row = level[t]
         for b in range(width):
             column[b] += row[b]
-    total = np.empty(width, np.float32)
     for t in range(length):
         if t + frames < length:
             row = level[t + frames]
@@ -100,9 +114,10 @@ def _minus_local_mean(level: Level, frames: int, bins: int, out: Level) -> None:
             row = level[t - frames - 1]
             for b in range(width):
                 column[b] -= row[b]
-        total[:] = 0.0
+        for b in range(width):
+            total[b] = np.float32(0.0)
         for offset in range(2 * bins + 1):
-            beside = padded[offset : offset + width]
+            beside = sums[offset : offset + width]
             for b in range(width):
                 total[b] += beside[b]
         rows = np.float32(1.0) / np.float32(min(t + frames, length - 1) - max(t - frames, 0) + 1)
@@ -130,14 +145,16 @@ def _pick(
     last: int,
     reach: int,
     floor: np.float32,
+    loudest: npt.NDArray[np.float32],
+    around: npt.NDArray[np.float32],
+    eight_hopeful: npt.NDArray[np.uint64],
+    hopeful: npt.NDArray[np.uint8],
     frame: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
 ) -> int:
+    # `loudest` is that of the frames around, with nothing on either side; `hopeful` and its eights are one memory.
     width = level.shape[1]
-    padded = np.full(width + 2 * reach, -np.inf, np.float32)
-    column, around = padded[reach : reach + width], np.empty(width, np.float32)
-    hopeful = np.zeros(-(-width // 8) * 8, np.bool_)
-    hope, eight = hopeful[:width], hopeful.view(np.uint64)
+    column, hope = loudest[reach : reach + width], hopeful[:width]
     found = 0
     for t in range(first, last):
         here, salient = level[t], standing_out[t]
@@ -150,14 +167,14 @@ def _pick(
         for b in range(width):
             around[b] = column[b]
         for offset in range(2 * reach + 1):
-            beside = padded[offset : offset + width]
+            beside = loudest[offset : offset + width]
             for b in range(width):
                 around[b] = beside[b] if beside[b] > around[b] else around[b]
         for b in range(width):
             hope[b] = (here[b] >= around[b]) & (salient[b] > floor)
         # One cell in a hundred is a peak: look at eight at a time. Only equals are left to be told apart.
-        for group in range(eight.size):
-            if eight[group]:
+        for group in range(eight_hopeful.size):
+            if eight_hopeful[group]:
                 for b in range(8 * group, 8 * group + 8):
                     if hopeful[b] and _is_highest(level, t, b, reach):
                         frame[found], bins[found] = t, b

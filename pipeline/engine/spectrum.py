@@ -45,18 +45,21 @@ def log_spectrum(pcm: Pcm) -> Level:
     level = np.empty((frames, BINS), np.float32)
     samples = pcm.astype(np.float32)
     windows = np.empty((min(frames, BATCH), WINDOW), np.float32)
+    spans = np.zeros((_SPAN_SIZES, _SPAN_ROOM), np.float32)
     for start in range(0, frames, BATCH):
         part = level[start : start + BATCH]
         _cut(samples[start * HOP :], HOP, _HANN, windows[: len(part)])
         lines = scipy.fft.rfft(windows[: len(part)], axis=1)
         _strongest_line(
-            lines, _NEEDED, _SPANS, _LEFT, _RIGHT, _NARROW, _BELOW, _WEIGHT, np.float32(POWER_FLOOR), part
-        )
+            lines, spans, spans.reshape(-1), _NEEDED, _LEFT, _RIGHT, _NARROW, _BELOW, _WEIGHT,
+            np.float32(POWER_FLOOR), part,
+        )  # fmt: skip
         np.log2(part, out=part)
     return level
 
 
-_SPANS: Final = (4, WINDOW // 2)
+_SPAN_SIZES: Final = 4
+_SPAN_ROOM: Final = WINDOW // 2
 """A bin holds 13 lines at most; of up to 16 the strongest is the stronger of two spans of 1, 2, 4 or 8 lines."""
 
 Table = npt.NDArray[np.uint32]
@@ -75,7 +78,7 @@ def _line_tables() -> tuple[tuple[int, int], Table, Table, Table, Table, npt.NDA
     centre = LOW_HZ * 2.0 ** (narrow / BINS_PER_OCTAVE) / line_hz
     below = np.floor(centre)
     size = np.log2(np.maximum(end - first, 1)).astype(np.int64)
-    left, right = size * _SPANS[1] + first, size * _SPANS[1] + end - 2**size
+    left, right = size * _SPAN_ROOM + first, size * _SPAN_ROOM + end - 2**size
     tables = (table.astype(np.uint32) for table in (left, right, narrow, below))
     return (int(min(first[0], below[0])), int(end[-1]) + 1), *tables, (centre - below).astype(np.float32)
 
@@ -102,8 +105,9 @@ def _cut(
 @compiled
 def _strongest_line(
     lines: npt.NDArray[np.complex64],
+    spans: npt.NDArray[np.float32],
+    flat_spans: npt.NDArray[np.float32],
     needed: tuple[int, int],
-    room: tuple[int, int],
     left: Table,
     right: Table,
     narrow: Table,
@@ -113,14 +117,13 @@ def _strongest_line(
     power: npt.NDArray[np.float32],
 ) -> None:
     first, end = needed
-    spans = np.zeros(room, np.float32)
-    squares, strongest = spans[0], spans.reshape(spans.size)
+    squares = spans[0]
     after = squares[1:]
     for t in range(lines.shape[0]):
         heard, square, bins = lines[t, first:end], squares[first:end], power[t]
         for i in range(square.size):
             square[i] = heard[i].real * heard[i].real + heard[i].imag * heard[i].imag
-        for size in range(1, room[0]):
+        for size in range(1, spans.shape[0]):
             half = 1 << size - 1
             one, other, both = (
                 spans[size - 1, first:end],
@@ -130,7 +133,7 @@ def _strongest_line(
             for i in range(one.size - half):
                 both[i] = one[i] if one[i] > other[i] else other[i]
         for b in range(bins.size):
-            one_b, other_b = strongest[left[b]], strongest[right[b]]
+            one_b, other_b = flat_spans[left[b]], flat_spans[right[b]]
             most = one_b if one_b > other_b else other_b
             bins[b] = most if most > floor else floor
         for n in range(narrow.size):

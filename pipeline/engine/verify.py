@@ -119,9 +119,12 @@ def align(
     `tempo` is how much faster the probe runs than the track, `shift` how many bins lower it sounds; both [places].
     """
     best = Alignment(np.empty(len(frame), np.float32), np.empty(len(frame), np.int64))
+    offsets = 2 * MAX_FRAMES_OFF + 1
+    room = int(len(z_map) * max(tempo, default=1)) + 2 * offsets + 2
     layout = (BLOCK, int(BIN_MASK), CLASS_BIT, int(CLASS_MASK), FRAME_BIT)
     _align(
-        z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift, MAX_FRAMES_OFF,
+        z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift,
+        np.empty(room, np.uint32), np.empty(room, np.float32), np.empty(offsets), np.empty(offsets),
         best.z, best.frame,
     )  # fmt: skip
     return best
@@ -179,27 +182,29 @@ def _align(
     places: npt.NDArray[np.int64],
     tempo: npt.NDArray[np.float32],
     shift: npt.NDArray[np.int32],
-    reach: int,
+    heard_at: npt.NDArray[np.uint32],
+    inside: npt.NDArray[np.float32],
+    total: npt.NDArray[np.float64],
+    square: npt.NDArray[np.float64],
     best_z: npt.NDArray[np.float32],
     best_frame: npt.NDArray[np.int64],
 ) -> None:
     block, bin_mask, class_bit, class_mask, frame_bit = layout
     frames, width = z_map.shape
-    offsets = 2 * reach + 1
-    total, square = np.empty(offsets, np.float64), np.empty(offsets, np.float64)
+    offsets = total.size
+    reach = offsets // 2
     at_tempo = np.float32(0.0)
-    heard_at, inside = np.empty(0, np.uint32), np.empty(0, np.float32)
     for i in range(places.size):
         if tempo[i] != at_tempo:
             # Where the probe has the track's frame that many (less `offsets`) after the place, if it has it.
             at_tempo = tempo[i]
-            heard_at = np.zeros(int(frames * at_tempo) + 2 * offsets + 2, np.uint32)
-            inside = np.zeros(heard_at.size, np.float32)
+            slower = np.float32(1.0) / at_tempo
             for n in range(heard_at.size):
-                at = int(np.floor(np.float32(n - offsets) * (np.float32(1.0) / at_tempo) + np.float32(0.5)))
-                if 0 <= at < frames:
-                    heard_at[n], inside[n] = at, np.float32(1.0)
-        total[:], square[:] = 0.0, 0.0
+                at = int(np.floor(np.float32(n - offsets) * slower + np.float32(0.5)))
+                is_inside = 0 <= at < frames
+                heard_at[n], inside[n] = at if is_inside else 0, np.float32(is_inside)
+        for d in range(offsets):
+            total[d], square[d] = 0.0, 0.0
         last = (places[i] + reach + np.int64(frames * tempo[i])) // block + 1
         for b in range(max((places[i] - reach) // block, 0), min(last, first.size - 1)):
             for p in range(first[b], first[b + 1]):

@@ -53,7 +53,8 @@ def vote(
     _count(first_posting, postings, keys, frames, CELL_BITS, starts, ends, ballot)
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
-    found = _best(ballot, _RUN, room, _MOST_VOTES, cells, votes)
+    tops, histogram = np.empty(len(ballot) // _RUN, np.uint16), np.zeros(_MOST_VOTES + 1, np.int32)
+    found = _best(ballot, _RUN, room, tops, histogram, cells, votes)
     ballot[:] = 0
     order = np.argsort(-votes[:found], kind="stable")[:most]
     return Places(cells[order].astype(np.int64) << CELL_BITS, votes[order])
@@ -93,31 +94,33 @@ def _best(
     votes: Ballot,
     run: int,
     enough: int,
-    most_votes: int,
+    tops: npt.NDArray[np.uint16],
+    histogram: npt.NDArray[np.int32],
     cells: npt.NDArray[np.int32],
     scores: npt.NDArray[np.int32],
 ) -> int:
     """Collect the cells that outdo their neighbours and reach the score of the one that is `enough`-th."""
-    tops = np.empty(votes.size // run, np.uint16)
-    histogram = np.zeros(most_votes + 1, np.int32)
+    most_votes = histogram.size - 1
     for r in range(tops.size):
         here, beside = votes[r * run : (r + 1) * run], votes[r * run + 1 :]
         top = np.uint16(0)
         for c in range(here.size):
             top = max(top, np.uint16(here[c] + beside[c]))
         tops[r] = top
-        histogram[min(top, most_votes)] += 1
+        histogram[top if top < most_votes else most_votes] += 1
     # The best of a run may be the empty cell before the next. So among twice as many runs there are `enough` cells.
     floor, above = most_votes, histogram[most_votes]
     while floor > 1 and above < 2 * enough:
         floor -= 1
         above += histogram[floor]
-    histogram[:] = 0
+    for score in range(histogram.size):
+        histogram[score] = 0
     for r in range(tops.size):
         if tops[r] >= floor:
             for c in range(r * run, (r + 1) * run):
+                both = np.int64(votes[c]) + np.int64(votes[c + 1])
                 if votes[c]:
-                    histogram[min(np.int64(votes[c]) + np.int64(votes[c + 1]), most_votes)] += 1
+                    histogram[both if both < most_votes else most_votes] += 1
     above, bar = 0, most_votes
     while bar > 1 and above + histogram[bar] < enough:
         above += histogram[bar]
@@ -129,13 +132,13 @@ def _best(
             if tops[r] < bar + beyond:
                 continue
             for c in range(r * run, (r + 1) * run):
-                score = np.int64(votes[c]) + np.int64(votes[c + 1])
-                if (score > bar) != beyond or score < bar or not votes[c] or found == cells.size:
+                both = np.int64(votes[c]) + np.int64(votes[c + 1])
+                if (both > bar) != beyond or both < bar or not votes[c] or found == cells.size:
                     continue
                 before = np.int64(votes[c]) + (np.int64(votes[c - 1]) if c > 0 else 0)
                 after = np.int64(votes[c + 1]) + np.int64(votes[c + 2])
                 # Of equals the later one, so that a place has one cell at most.
-                if score > after and score >= before:
-                    cells[found], scores[found] = c, score
+                if both > after and both >= before:
+                    cells[found], scores[found] = c, both
                     found += 1
     return found
