@@ -151,7 +151,8 @@ def measured(
     sizes: Sequence[Slice], library: Library, rows: Sequence[str], clips: int, length_s: int, seed: int
 ) -> Iterator[tuple[Slice, Guess, float]]:
     """Every probe at every size: the guess, and the CPU of its plain pass in ms."""
-    for path, name, sound in probes(library, {row: DEGRADATIONS[row] for row in rows}, clips, length_s, seed):
+    ways = {row: DEGRADATIONS[row] for row in rows}
+    for path, name, sound in probes(library, library.known, ways, clips, length_s, seed):
         probe = sound[: length_s * RATE_HZ]
         for size in sizes:
             yield size, guessed(size, probe, str(path), name), plain_ms(probe, size)
