@@ -171,9 +171,6 @@ def add_music_options(parser: argparse.ArgumentParser, *, clips: int) -> None:
     parser.add_argument("--unknown", default="", help="folders to keep out of the catalogue, between commas")
     parser.add_argument("--clips", type=int, default=clips, help="excerpts a cell")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--answers", type=Path, help="file that every answer is added to, for bench.calibration"
-    )
 
 
 def opened(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Library:
@@ -195,6 +192,9 @@ def main() -> None:
     add_music_options(parser, clips=40)
     parser.add_argument("--lengths", default="5,15", help="seconds, between commas")
     parser.add_argument("--negatives", type=int, default=1000)
+    parser.add_argument(
+        "--answers", type=Path, help="file that every answer is added to, for bench.calibration"
+    )
     parser.add_argument("--harder", action="store_true", help="degrade so much that few answers are sure")
     options = parser.parse_args()
     lengths_s = [int(word) for word in options.lengths.split(",")]
