@@ -60,21 +60,32 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
             samples += len(block)
             yield block
 
+    peaks, frames = recording_peaks(counted())
+    return fingerprint_of(peaks, frames, samples=samples, sha256=digest.hexdigest())
+
+
+def recording_peaks(blocks: Iterable[Pcm]) -> tuple[Peaks, int]:
+    """The peaks of a whole recording, in order of time, and how many frames it has."""
     none = Peaks(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
     parts, frames = [none], 0
-    for part, frames in _peaks_by_chunk(counted()):  # noqa: B007 - the last count is the recording's
+    for part, frames in _peaks_by_chunk(blocks):  # noqa: B007 - the last count is the recording's
         parts.append(part)
     peaks = Peaks(
         np.concatenate([part.frame for part in parts]),
         np.concatenate([part.bin for part in parts]),
         np.concatenate([part.salience for part in parts]),
     )
+    return peaks, frames
+
+
+def fingerprint_of(peaks: Peaks, frames: int, *, samples: int, sha256: str) -> Fingerprint:
+    """The fingerprint of a recording that has these peaks."""
     stored = peaks.strongest(STORED_PER_BLOCK)
     ranks = stored.ranks()
     keys, key_frame = landmarks(stored.only(ranks < TIED_PER_BLOCK), FAN_OUT)
     return Fingerprint(
         samples,
-        digest.hexdigest(),
+        sha256,
         frames,
         stored.frame,
         stored.bin.astype(np.uint16),
