@@ -40,9 +40,9 @@ UPLOAD_S: Final = 900.0
 SLOWEST_BYTES_S: Final = 8000
 """After `SILENCE_S` a body must have come at this pace, on average: a byte now and then holds no place either."""
 
-HOLD_S: Final = 0.25
+HOLD_S: Final = 1.0
 """`get_result` waits so long for a job that is about to be answered: it saves most clients their second question,
-and brakes those that ask without a pause."""
+and brakes those that ask without a pause. Under load a question costs as much as a tenth of an answer."""
 
 MOST_DELAY_S: Final = 2.0
 """What a client that asks too often waits, at most, before it is answered all the same."""
@@ -85,13 +85,13 @@ class Door:
         folder: Path,
         most_bytes: int,
         most_uploads: int,
-        decodes: int,
+        uploads_at_once: int,
         per_key: Pace,
         per_address: Pace,
         open_metrics: bool,
     ) -> None:
-        """`welcome`: whether a key, from this machine or not, may ask. `folder` receives uploads; `decodes` of them
-        are decoded at a time.
+        """`welcome`: whether a key, from this machine or not, may ask. `folder` receives uploads; so many of them are
+        decoded and accepted at once.
         """
         self._welcome = welcome
         self._api = api
@@ -104,7 +104,7 @@ class Door:
         self.uploads: Counter[str] = Counter()
         """Uploads being received or decoded, by address."""
         # Questions have threads of their own: they never wait behind an upload that is being decoded.
-        self._decoding = anyio.CapacityLimiter(decodes)
+        self._decoding = anyio.CapacityLimiter(uploads_at_once)
         self._asking = anyio.CapacityLimiter(8)
         self._per_key = per_key
         self._per_address = per_address

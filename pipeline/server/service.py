@@ -36,6 +36,10 @@ DATABASE_NAME: Final = "server.sqlite"
 FOLDER_NAME: Final = "server"
 LOCK_NAME: Final = "server.lock"
 SWEEP_S: Final = 2.0
+UPLOADS_AT_ONCE: Final = 16
+"""Threads that take uploads in. More than cores: the decoder holds itself back, and what waits for the disk can share
+one trip to it."""
+
 GRACE_S: Final = 20
 """What requests under way get when the service is asked to stop."""
 
@@ -119,7 +123,7 @@ class Service:
                 folder=uploads,
                 most_bytes=most_bytes,
                 most_uploads=settings.uploads,
-                decodes=max(2, cores()),
+                uploads_at_once=UPLOADS_AT_ONCE,
                 per_key=Pace(per_s=settings.rate_per_key, burst=2 * settings.rate_per_key),
                 per_address=Pace(per_s=settings.rate_per_address, burst=2 * settings.rate_per_address),
                 open_metrics=settings.open_metrics,
