@@ -17,6 +17,7 @@ from typing import Final, Self, TypeVar
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -253,8 +254,24 @@ def create_app(door: Door) -> FastAPI:
     app.add_api_route(
         "/metrics", door.metrics, methods=["GET"], response_class=Response, summary="For Prometheus"
     )
+    app.add_exception_handler(HTTPException, no_such_address)
     app.add_middleware(_Headers)
     return app
+
+
+def is_of_the_api(path: str) -> bool:
+    """Whether an address is the API's, or a mistyped one of it."""
+    return path.rstrip("/") == "/api" or path.startswith("/api/")
+
+
+async def no_such_address(request: Request, error: Exception) -> Response:
+    """What a client hears that asks for something that is not there, or in a way that it cannot be asked for."""
+    if is_of_the_api(request.url.path):
+        return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
+    status, words = (
+        (error.status_code, error.detail) if isinstance(error, HTTPException) else (404, "Not Found")
+    )
+    return Response(f"{words}\n", status, media_type="text/plain")
 
 
 class _Headers:

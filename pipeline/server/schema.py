@@ -52,7 +52,7 @@ jobs = Table(
     Column("charged_credits", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("reply", Text, nullable=False, default=""),
-    Column("places", Text, nullable=False, server_default=""),  # for the page: what the API has no word for
+    Column("places", Text, nullable=False, default=""),  # for the page: what the API has no word for
     Index("jobs_by_state", "state"),
 )
 

@@ -1,4 +1,4 @@
-"""What was accepted is on the disk before its token is told, and is answered, or given back with a reason, after anything."""
+"""What was accepted is on the disk before its token is told; afterwards it is answered, or given back with a reason."""
 
 from __future__ import annotations
 

@@ -75,8 +75,12 @@ def test_keys_charges_and_tokens_are_still_what_they_were(old: Path) -> None:
     with pytest.raises(Refusal) as failed:
         jobs.answer(account.key_id, FAILED)
     answer = jobs.answer(account.key_id, ANSWERED)
+    token, _ = jobs.new_place()
+    jobs.accept(token, account.key_id, start_s=0, length_s=15, size_bytes=10)
+    [left, _] = accounts.all()
     database.close()
 
+    assert (left.credits, left.uploaded_s) == (75, 60), "and the next one is charged"
     assert (account.label, account.credits, account.free_s, account.uploaded_s) == ("radio", 90, 0, 45)
     assert answer is not None
     assert json.loads(answer)["data"][0]["aid"] == 7
