@@ -140,3 +140,28 @@ def test_what_is_no_folder_is_refused(visitor: Visitor, given: str) -> None:
 
     assert reply.status_code == 422
     assert words(reply).startswith("There is no such folder on this machine.")
+
+
+def test_what_a_killed_process_had_not_yet_added_is_deleted_and_what_it_had_is_kept(
+    folder: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    with page(tmp_path) as served:
+        upload(Visitor(served), "song.flac", (folder / "music" / "one.flac").read_bytes())
+    music = state / "server" / "music"
+    orphan = music / "0123456789abcdef" / "half.flac"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"half an upload")
+    spooled = state / "server" / "uploads" / "half.mp3"
+    spooled.write_bytes(b"less than half")
+    # The folder may have been moved meanwhile: what is needed is known by its own name.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    state.rename(moved / "state")
+    with page(moved) as served:
+        title = words(Visitor(served).get("/catalogue"))
+        left = [path.name for path in kept(moved)]
+        spool = list((moved / "state" / "server" / "uploads").iterdir())
+
+    assert "First Tune" in title
+    assert (left, spool) == (["song.flac"], [])
