@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 
 from pipeline import __version__
 from pipeline.errors import EarmarkError
-from pipeline.server.door import ClientLeft, Door, is_of_the_api, no_such_address
+from pipeline.server.app import is_of_the_api, no_such_address
+from pipeline.server.door import ClientLeft, Door
 from pipeline.server.form import Form
 from pipeline.server.page.access import Access, Visitor, hand_out
 from pipeline.server.page.answers import clock
