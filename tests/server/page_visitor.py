@@ -52,7 +52,7 @@ def identify(visitor: Visitor, clip: bytes = CLIP, name: str = "clip.wav") -> re
 
 
 def settled(visitor: Visitor, reply: requests.Response) -> requests.Response:
-    for _ in range(10):
+    for _ in range(30):
         if "Listening…" not in reply.text:
             return reply
         reply = visitor.get(reply.url.removeprefix(visitor.root))
