@@ -129,6 +129,10 @@ def _white(samples: int, rng: np.random.Generator) -> Sound:
     return rng.standard_normal(samples)
 
 
+def _babble(samples: int, rng: np.random.Generator) -> Sound:
+    return talk(samples, rng, 7)
+
+
 def _speed(low: float, high: float) -> Change:
     return lambda sound, rng: filtered(
         sound, f"asetrate={round(SOURCE_HZ * rng.uniform(low, high))},aresample={SOURCE_HZ}"
@@ -151,6 +155,8 @@ def _then(first: Change, second: Change) -> Change:
 
 _GSM: Final = coded("libgsm", "gsm", "-ar", "8000")
 _ANY_SPEED: Final = _speed(0.9, 1.1)
+_ANY_TEMPO: Final = _tempo(0.9, 1.1)
+_ANY_PITCH: Final = _pitch(-1.5, 1.5)
 DEGRADATIONS: Final[dict[str, Change]] = {
     "mp3 128k": coded("libmp3lame", "mp3", "-b:a", "128k"),
     "mp3 32k": coded("libmp3lame", "mp3", "-ar", "22050", "-b:a", "32k"),
@@ -161,13 +167,35 @@ DEGRADATIONS: Final[dict[str, Change]] = {
     "pink noise 0 dB": _under(pink, 0),
     "pink noise -5 dB": _under(pink, -5),
     "white noise 0 dB": _under(_white, 0),
-    "babble 0 dB": _under(lambda samples, rng: talk(samples, rng, 7), 0),
+    "babble 0 dB": _under(_babble, 0),
     "voice-over 0 dB": _under(lambda samples, rng: talk(samples, rng, 1), 0),
     "room": room,
     "squash": squash,
     "speed within 10 %": _ANY_SPEED,
-    "tempo within 10 %": _tempo(0.9, 1.1),
-    "pitch within 1.5 st": _pitch(-1.5, 1.5),
+    "tempo within 10 %": _ANY_TEMPO,
+    "pitch within 1.5 st": _ANY_PITCH,
     "speed, pink noise 0 dB": _then(_ANY_SPEED, _under(pink, 0)),
-    "tempo, gsm": _then(_tempo(0.9, 1.1), _GSM),
+    "tempo, pink noise 0 dB": _then(_ANY_TEMPO, _under(pink, 0)),
+    "pitch, pink noise 0 dB": _then(_ANY_PITCH, _under(pink, 0)),
+    "speed, gsm": _then(_ANY_SPEED, _GSM),
+    "tempo, gsm": _then(_ANY_TEMPO, _GSM),
+    "pitch, gsm": _then(_ANY_PITCH, _GSM),
 }
+
+
+def _under_between(
+    noise: Callable[[int, np.random.Generator], Sound], low_db: float, high_db: float
+) -> Change:
+    return lambda sound, rng: mixed(sound, noise(len(sound), rng), rng.uniform(low_db, high_db))
+
+
+HARDER: Final[dict[str, Change]] = {
+    "pink noise, -18 to -6 dB": _under_between(pink, -18, -6),
+    "white noise, -24 to -8 dB": _under_between(_white, -24, -8),
+    "babble, -14 to -2 dB": _under_between(_babble, -14, -2),
+    "voice-over, -20 to -4 dB": _under_between(lambda samples, rng: talk(samples, rng, 1), -20, -4),
+    "room, pink noise, -14 to 0 dB": _then(room, _under_between(pink, -14, 0)),
+    "speed, pink noise, -15 to -4 dB": _then(_ANY_SPEED, _under_between(pink, -15, -4)),
+    "speed, babble, -10 to 0 dB": _then(_ANY_SPEED, _under_between(_babble, -10, 0)),
+}
+"""What the engine is often unsure of: it fills the middle of the scale of confidence."""

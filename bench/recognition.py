@@ -1,12 +1,13 @@
 """How much the engine recognises, how rarely it is wrong, and whether its confidence can be believed.
 
     python -m bench.recognition [MUSIC] [--unknown FOLDER,FOLDER] [--clips 40] [--lengths 5,15] [--negatives 1000]
+                                [--harder] [--answers FILE]
 
 MUSIC is a folder of music: $EARMARK_BENCH_MUSIC without it, or where Debian's games keep theirs. What lies in the
 folders named by --unknown (every sixth track, if none is named) stays out of the catalogue. Excerpts of the rest are
 degraded in every way bench.degrade knows and looked up; sounds that must not be found come from bench.negatives.
-Everything is drawn from the seed. Needs ffmpeg with libgsm, libspeex and rubberband (Debian's has them) and espeak-ng.
-Prints Markdown.
+Everything is drawn from the seed. FILE gets every answer as it comes, a line of JSON each, for bench.calibration.
+Needs ffmpeg with libgsm, libspeex and rubberband (Debian's has them) and espeak-ng. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -16,36 +17,30 @@ import os
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from bench.degrade import DEGRADATIONS, SOURCE_HZ, read, to_probe
+from bench.answers import Answers, Guess
+from bench.calibration import table
+from bench.degrade import DEGRADATIONS, HARDER, SOURCE_HZ, Change, read, to_probe
 from bench.negatives import MELODIES, TUNE_S, negatives
 from pipeline.audio import EXTENSIONS, open_decoder
 from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.hits import ACCEPT_LOG_ODDS, Hit
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
 from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import tune
 
 SHORTEST_S = 40.0
-EXCERPT_S = 17.5
-"""Degraded as a whole, for a codec or compressor takes a while to settle; probes are its beginning."""
+SPARE_S = 2.5
+"""Degraded with a probe, which is the beginning of an excerpt: played faster, there is less of it."""
 QUIET = 0.01
 """Excerpts softer than this (of full scale) are drawn again."""
-
-
-@dataclass(frozen=True)
-class Guess:
-    """The likeliest answer to one probe, said or not."""
-
-    confidence: float
-    said: bool
-    right: bool
 
 
 class Library:
@@ -76,93 +71,110 @@ class Library:
         catalogue.add(Entry(KnownTrack("", path=f"tune {seed}"), [tune(seed, TUNE_S)]) for seed in MELODIES)
 
 
-def guessed(catalogue: Catalogue, probe: Pcm, truth: str) -> Guess | None:
-    """What the catalogue makes of a probe; None if it has no idea at all."""
-    hits = catalogue.search(probe)
-    for hit in hits[:1] or catalogue.candidates(probe)[:1]:
+class Searchable(Protocol):
+    """A catalogue, or some of it."""
+
+    def search(self, pcm: Pcm) -> list[Hit]: ...
+
+    def candidates(self, pcm: Pcm) -> list[Hit]: ...
+
+
+def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
+    """What the catalogue makes of a probe, said or not."""
+    likeliest = catalogue.candidates(probe)[:1]
+    # Candidates too unlikely are never hits; asking twice would cost the passes at other tempi twice.
+    said = catalogue.search(probe) if likeliest and likeliest[0].log_odds >= ACCEPT_LOG_ODDS else []
+    for hit in said[:1] or likeliest:
         names = {hit.track.path, *(track.path for track in hit.also)}
-        return Guess(hit.confidence, bool(hits), truth in names)
-    return None
+        length_s = round(len(probe) / RATE_HZ)
+        return Guess(what, length_s, hit.log_odds, bool(said), truth in names, truth, hit.track.path)
+    return Guess(what, round(len(probe) / RATE_HZ), None, False, False, truth, "")
 
 
-def recall(
-    catalogue: Catalogue, library: Library, clips: int, lengths_s: Sequence[int], seed: int
-) -> list[Guess]:
-    """Print the share of excerpts named, by degradation and length, and the wrong names; all guesses."""
-    found: Counter[tuple[str, int]] = Counter()
-    guesses, wrong = [], 0
-    order = np.random.default_rng(seed).permutation(len(library.known))
-    for number in range(clips):
-        path = library.known[order[number % len(order)]]
-        excerpt = _excerpt(path, len(library.pcm[path]) / RATE_HZ, np.random.default_rng([seed, number]))
-        for index, (name, change) in enumerate(DEGRADATIONS.items()):
-            probe = to_probe(change(excerpt, np.random.default_rng([seed, number, index])))
-            for length_s in lengths_s:
-                guess = guessed(catalogue, probe[: length_s * RATE_HZ], str(path))
-                if guess is not None:
-                    guesses.append(guess)
-                    found[name, length_s] += guess.said and guess.right
-                    wrong += guess.said and not guess.right
+def probes(
+    library: Library,
+    tracks: Sequence[Path],
+    degradations: Mapping[str, Change],
+    clips: int,
+    length_s: int,
+    seed: int,
+) -> Iterator[tuple[Path, str, Pcm]]:
+    """Excerpts of these tracks, each degraded in every way: the track, the way, and at least so much sound."""
+    order = np.random.default_rng(seed).permutation(len(tracks))
+    for number in range(clips if tracks else 0):
+        path = tracks[order[number % len(order)]]
+        excerpt = _excerpt(
+            path,
+            len(library.pcm[path]) / RATE_HZ,
+            length_s + SPARE_S,
+            np.random.default_rng([seed, number]),
+        )
+        for index, (name, change) in enumerate(degradations.items()):
+            yield path, name, to_probe(change(excerpt, np.random.default_rng([seed, number, index])))
+
+
+def recall_table(guesses: Sequence[Guess]) -> None:
+    """Print the share of excerpts named, by degradation and length, and the wrong names."""
+    if not guesses:
+        return
+    lengths_s = sorted({guess.length_s for guess in guesses})
+    asked, found = (
+        Counter((guess.what, guess.length_s) for guess in guesses if counts(guess))
+        for counts in (lambda guess: True, lambda guess: guess.said and guess.right)
+    )
     print("\n| found, % |", " | ".join(f"{length_s} s" for length_s in lengths_s), "|")
     print("|---|" + "---|" * len(lengths_s))
-    for name in DEGRADATIONS:
-        print(f"| {name} |", " | ".join(f"{100 * found[name, n] / clips:.1f}" for n in lengths_s), "|")
-    print(f"\n{clips} excerpts a cell; wrong names: {wrong} of {clips * len(DEGRADATIONS) * len(lengths_s)}.")
-    return guesses
+    for name in dict.fromkeys(guess.what for guess in guesses):
+        cells = (f"{100 * found[name, n] / max(asked[name, n], 1):.1f}" for n in lengths_s)
+        print(f"| {name} |", " | ".join(cells), "|")
+    wrong = sum(guess.said and not guess.right for guess in guesses)
+    print(f"\n{max(asked.values())} excerpts a cell; wrong names: {wrong} of {len(guesses)}.")
 
 
 def _excerpt(
-    path: Path, length_s: float, rng: np.random.Generator
+    path: Path, track_s: float, excerpt_s: float, rng: np.random.Generator
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     for _ in range(20):
-        start_s = rng.uniform(2, max(length_s - EXCERPT_S - 2, 3))
-        excerpt = read(str(path), start_s, EXCERPT_S)
-        if len(excerpt) > 5 * SOURCE_HZ and np.sqrt(np.mean(excerpt**2)) > QUIET:
+        start_s = rng.uniform(2, max(track_s - excerpt_s - 2, 3))
+        excerpt = read(str(path), start_s, excerpt_s)
+        if len(excerpt) > 0.9 * excerpt_s * SOURCE_HZ and np.sqrt(np.mean(excerpt**2)) > QUIET:
             break
     return excerpt
 
 
-def false_alarms(catalogue: Catalogue, library: Library, count: int, length_s: int, seed: int) -> list[Guess]:
-    """Print how many sounds that nobody knows got a name, by kind; all guesses."""
-    asked: Counter[str] = Counter()
-    named: Counter[str] = Counter()
-    guesses = []
+def false_alarms(
+    catalogue: Catalogue,
+    library: Library,
+    count: int,
+    length_s: int,
+    seed: int,
+    keep: Callable[[Guess], None],
+) -> None:
+    """Ask for sounds that nobody knows; all guesses go to `keep`."""
     for kind, pcm in negatives(count, length_s, [library.pcm[path] for path in library.unknown], seed):
-        guess = guessed(catalogue, pcm, "nothing")
-        asked[kind] += 1
-        if guess is not None:
-            guesses.append(guess)
-            named[kind] += guess.said
+        keep(guessed(catalogue, pcm, "", kind))
+
+
+def alarm_table(guesses: Sequence[Guess]) -> None:
+    """Print how many sounds that nobody knows got a name, by kind."""
+    asked = Counter(guess.what for guess in guesses)
+    named = Counter(guess.what for guess in guesses if guess.said)
     print("\n| of nothing known | probes | named |\n|---|---|---|")
     for kind in asked:
         print(f"| {kind} | {asked[kind]} | {named[kind]} |")
-    return guesses
 
 
-def calibration(guesses: Sequence[Guess]) -> None:
-    """Print how often the likeliest answer is right, by the confidence it claims."""
-    print("\n| confidence | guesses | claimed, % | right, % |\n|---|---|---|---|")
-    for tenth in range(10):
-        inside = [guess for guess in guesses if min(int(guess.confidence * 10), 9) == tenth]
-        if inside:
-            claimed = 100 * np.mean([guess.confidence for guess in inside])
-            right = 100 * np.mean([guess.right for guess in inside])
-            print(f"| from {tenth / 10:.1f} | {len(inside)} | {claimed:.1f} | {right:.1f} |")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_music_options(parser: argparse.ArgumentParser, *, clips: int) -> None:
+    """The options that say what music is known, and what is asked of it."""
     default = os.environ.get("EARMARK_BENCH_MUSIC", "/usr/share/games")
     parser.add_argument("music", type=Path, nargs="?", default=Path(default))
     parser.add_argument("--unknown", default="", help="folders to keep out of the catalogue, between commas")
-    parser.add_argument("--clips", type=int, default=40, help="excerpts a cell")
-    parser.add_argument("--lengths", default="5,15", help="seconds, between commas")
-    parser.add_argument("--negatives", type=int, default=1000)
+    parser.add_argument("--clips", type=int, default=clips, help="excerpts a cell")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    lengths_s = [int(word) for word in options.lengths.split(",")]
+
+
+def opened(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Library:
+    """The music these options speak of, announced with what it is heard by."""
     library = Library(options.music, [name for name in options.unknown.split(",") if name])
     if not library.known:
         parser.error(f"{options.music} holds no music of {SHORTEST_S:.0f} s or more: name another folder")
@@ -170,12 +182,41 @@ def main() -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores, Python", end=" ")
     print(f"{platform.python_version()}, numpy {np.__version__}, seed {options.seed}:", end=" ")
     print(f"{len(library.known)} tracks known ({hours:.1f} h), {len(library.unknown)} unknown")
+    return library
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_music_options(parser, clips=40)
+    parser.add_argument("--lengths", default="5,15", help="seconds, between commas")
+    parser.add_argument("--negatives", type=int, default=1000)
+    parser.add_argument(
+        "--answers", type=Path, help="file that every answer is added to, for bench.calibration"
+    )
+    parser.add_argument("--harder", action="store_true", help="degrade so much that few answers are sure")
+    options = parser.parse_args()
+    lengths_s = [int(word) for word in options.lengths.split(",")]
+    library = opened(parser, options)
     with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder), create=True) as catalogue:
         library.fill(catalogue)
-        guesses = recall(catalogue, library, options.clips, lengths_s, options.seed)
-        for length_s in lengths_s[:1]:
-            guesses += false_alarms(catalogue, library, options.negatives, length_s, options.seed)
-        calibration(guesses)
+        answers = Answers(options.answers)
+        # As many of unknown music as of known: what a confidence is worth depends on how much there is to be found.
+        asked = [library.known, library.unknown] if options.harder else [library.known]
+        degradations = HARDER if options.harder else DEGRADATIONS
+        for tracks in asked:
+            truth = tracks is library.known
+            sounds = probes(library, tracks, degradations, options.clips, max(lengths_s), options.seed)
+            for path, name, probe in sounds:
+                for length_s in lengths_s:
+                    heard = probe[: length_s * RATE_HZ]
+                    answers.keep(guessed(catalogue, heard, str(path) if truth else "", name))
+        count = 0 if options.harder else options.negatives
+        false_alarms(catalogue, library, count, lengths_s[0], options.seed, answers.keep)
+    recall_table([guess for guess in answers.guesses if guess.truth])
+    alarm_table([guess for guess in answers.guesses if not guess.truth])
+    table(answers.guesses)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m bench.serve [--clients 50] [--seconds 60]
 
 Three parts, each against `earmark serve` as a process of its own on loopback, with a catalogue of synthesised tunes:
-one client on the idle machine; CLIENTS clients at once (latency, throughput, errors, memory, processor time); and the
-same clients while the service is killed (SIGKILL) in the middle and started again, after which every token must
+one client on the idle machine; CLIENTS clients at once (latency, throughput, errors, memory, how busy each core is);
+and the same clients while the service is killed (SIGKILL) in the middle and started again, after which every token must
 answer or say why and the account must match what clients were told. Clients and service share the machine's cores.
 """
 
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.process import busy_s, cpu_s, memory_mb
 from pipeline.audio import wav_bytes
 from pipeline.engine.catalogue import Catalogue
 from pipeline.server.service import open_accounts
@@ -88,11 +89,12 @@ def loaded(state: Path, key: str, wavs: list[bytes], *, clients: int, seconds: f
     """Many clients; memory after a warm-up and at the end."""
     with running(state) as (process, port):
         run_clients(port, key, wavs, clients=clients, seconds=10.0)
-        before_mb, before_s = memory_mb(process.pid), cpu_s(process.pid)
+        before_mb, before_s, cores_before = memory_mb(process.pid), cpu_s(process.pid), busy_s()
         began = time.monotonic()
         seen = run_clients(port, key, wavs, clients=clients, seconds=seconds)
         took_s = time.monotonic() - began
         after_mb, used_s = memory_mb(process.pid), cpu_s(process.pid) - before_s
+        shares = [after - before for before, after in zip(cores_before, busy_s(), strict=True)]
     errors = {word: count for word, count in seen.said.items() if word not in {"found", "not found"}}
     print(
         f"{clients} clients for {took_s:.0f} s: {len(seen.answered_s) / took_s:.1f} answers a second, "
@@ -100,23 +102,28 @@ def loaded(state: Path, key: str, wavs: list[bytes], *, clients: int, seconds: f
     )
     print(f"  identify answered in {spread(seen.accepted_s)}")
     print(f"  result after         {spread(seen.answered_s)}")
+    busy = ", ".join(f"{min(share / took_s, 1.0):.0%}" for share in shares)
+    print(f"  each core busy: {busy}; of that the service {used_s / took_s:.2f} cores")
     print(
-        f"  service: {used_s / took_s:.2f} cores, memory {before_mb:.0f} MB before, {after_mb:.0f} MB after"
+        f"  private memory of the service: {before_mb:.0f} MB at the beginning, {after_mb:.0f} MB at the end"
     )
+    if errors:
+        sys.exit("there were errors")
 
 
 def killed(state: Path, key: str, wavs: list[bytes], *, clients: int, seconds: float) -> None:
     """The same clients; kill -9 in the middle, then a restart on the same port."""
     total = Seen()
     with running(state) as (process, port):
-        before_s = uploaded_s(port, key)
+        before = charges(port, key)
         mortal = threading.Timer(seconds / 2, process.send_signal, [signal.SIGKILL])
         mortal.start()
         collect(total, run_clients(port, key, wavs, clients=clients, seconds=seconds, patient=False))
         mortal.join()
     with running(state) as (_, port):
         fates = Counter(settled(port, key, token) for token in total.tokens)
-        charged_s = uploaded_s(port, key) - before_s
+        after = charges(port, key)
+    charged_s, spent_s = (now - then for now, then in zip(after, before, strict=True))
     told = len(total.tokens)
     extra = charged_s / UPLOAD_S - told
     print(f"kill -9 after {seconds / 2:.0f} s: {told} tokens, of which afterwards {dict(fates)}")
@@ -124,7 +131,8 @@ def killed(state: Path, key: str, wavs: list[bytes], *, clients: int, seconds: f
         f"  charged for {charged_s / UPLOAD_S:.0f} uploads: {told} confirmed and {extra:.0f} of the "
         f"{total.in_doubt} whose reply was cut off"
     )
-    if not 0 <= extra <= total.in_doubt or set(fates) - {"found", "not found"}:
+    print(f"  credits spent: {spent_s}, for {charged_s} s that were uploaded")
+    if not 0 <= extra <= total.in_doubt or spent_s != charged_s or set(fates) - {"found", "not found"}:
         sys.exit("what was charged and what was answered do not match")
 
 
@@ -228,10 +236,10 @@ def settled(port: int, key: str, token: str) -> str:
     return result(http.client.HTTPConnection("127.0.0.1", port, timeout=60), key, token)
 
 
-def uploaded_s(port: int, key: str) -> int:
-    return int(
-        str(question(http.client.HTTPConnection("127.0.0.1", port), key, "stat")["uploaded_duration_sec"])
-    )
+def charges(port: int, key: str) -> tuple[int, int]:
+    """Seconds uploaded and credits spent, as the service counts them."""
+    stat = question(http.client.HTTPConnection("127.0.0.1", port), key, "stat")
+    return int(str(stat["uploaded_duration_sec"])), int(str(stat["credits_spent"]))
 
 
 def question(
@@ -266,36 +274,6 @@ def collect(total: Seen, one: Seen) -> None:
 def spread(seconds: list[float]) -> str:
     p50, p90, p99 = np.percentile(seconds, [50, 90, 99]) * 1000
     return f"p50 {p50:.0f}, p90 {p90:.0f}, p99 {p99:.0f}, max {max(seconds) * 1000:.0f} ms"
-
-
-def family(pid: int) -> list[int]:
-    """The process and its descendants."""
-    found = [pid]
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found += family(int(path.parent.name))
-    return found
-
-
-def memory_mb(pid: int) -> float:
-    """Private memory (anonymous pages) of a process and its descendants: mapped shards are the page cache's."""
-    total_kb = 0
-    for each in family(pid):
-        lines = Path(f"/proc/{each}/status").read_text().splitlines()
-        total_kb += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
-    return total_kb / 1024
-
-
-def cpu_s(pid: int) -> float:
-    total = 0.0
-    for each in family(pid):
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
 
 
 if __name__ == "__main__":

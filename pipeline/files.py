@@ -35,7 +35,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary, lock = _create_beside(target)
         try:
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             with suppress(FileNotFoundError):
                 shutil.copymode(target, temporary)
             temporary.replace(target)
@@ -44,7 +44,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             raise
         finally:
             os.close(lock)
-        _sync(target.parent)
+        sync(target.parent)
 
 
 @contextmanager
@@ -92,6 +92,15 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def sync(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, would survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _unfinished_name(folder: Path, ending: str = "") -> Path:
     # Short and of its own, because a name of 255 bytes leaves no room for additions.
     return folder / f".earmark-{secrets.token_hex(8)}{ending}"
@@ -136,13 +145,5 @@ def _remove_if_left(path: Path) -> None:
             shutil.rmtree(path)
         elif stat.S_ISREG(found.st_mode):
             path.unlink()
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

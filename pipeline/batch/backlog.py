@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Backlog:
-    """Collects such answers in a thread of its own, as long as a run goes on. What breaks inside `guarded` ends the run."""
+    """Collects such answers in a thread of its own while a run goes on; what breaks inside `guarded` ends the run."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-_ASK, _LIMITS, _FILES, _SPEAK = "Who is asked", "Limits", "Files", "Output"
+ASK, LIMITS, FILES, SPEAK = "Who is asked", "Limits", "Files", "Output"
 
 Paths = Annotated[
     list[str],
@@ -21,7 +21,7 @@ Recognizer = Annotated[
         help="In order of asking: catalogue (what you taught it, free), audiotag (the paid service), or the "
         "https address of another AudioTag-compatible service. Default: catalogue, then audiotag if a "
         "key is set.",
-        rich_help_panel=_ASK,
+        rich_help_panel=ASK,
     ),
 ]
 Insecure = Annotated[
@@ -30,7 +30,7 @@ Insecure = Annotated[
         "--insecure",
         metavar="",
         help="Accept an http address that is not this machine.",
-        rich_help_panel=_ASK,
+        rich_help_panel=ASK,
     ),
 ]
 Coverage = Annotated[
@@ -39,7 +39,7 @@ Coverage = Annotated[
         "--coverage",
         metavar="probe|full",
         help="probe: as few segments as settle the answer (default). full: the whole file, for mixes.",
-        rich_help_panel=_ASK,
+        rich_help_panel=ASK,
     ),
 ]
 SegmentLength = Annotated[
@@ -48,7 +48,7 @@ SegmentLength = Annotated[
         "--segment",
         metavar="SECONDS",
         help="Length of a segment, 15 to 30 (default 15).",
-        rich_help_panel=_ASK,
+        rich_help_panel=ASK,
     ),
 ]
 MaxCredits = Annotated[
@@ -57,7 +57,7 @@ MaxCredits = Annotated[
         "--max-credits",
         metavar="N",
         help="Send at most N seconds of audio to paid services.",
-        rich_help_panel=_LIMITS,
+        rich_help_panel=LIMITS,
     ),
 ]
 NoReuse = Annotated[
@@ -66,7 +66,7 @@ NoReuse = Annotated[
         "--no-reuse",
         metavar="",
         help="Pay again for the same recording in another encoding; equal samples still cost nothing.",
-        rich_help_panel=_LIMITS,
+        rich_help_panel=LIMITS,
     ),
 ]
 MaxFiles = Annotated[
@@ -75,7 +75,7 @@ MaxFiles = Annotated[
         "--max-files",
         metavar="N",
         help="Answer at most N files that have no answer yet.",
-        rich_help_panel=_LIMITS,
+        rich_help_panel=LIMITS,
     ),
 ]
 Jobs = Annotated[
@@ -84,7 +84,7 @@ Jobs = Annotated[
         "--jobs",
         metavar="N",
         help="Segments being uploaded or waited for at the same time (default 8).",
-        rich_help_panel=_LIMITS,
+        rich_help_panel=LIMITS,
     ),
 ]
 Include = Annotated[
@@ -93,7 +93,7 @@ Include = Annotated[
         "--include",
         metavar="PATTERN",
         help="Only files like this, e.g. '*.mp3'; repeatable.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Exclude = Annotated[
@@ -102,7 +102,7 @@ Exclude = Annotated[
         "--exclude",
         metavar="PATTERN",
         help="No files like this, e.g. 'podcasts/**'; repeatable.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 KeepSegments = Annotated[
@@ -111,7 +111,7 @@ KeepSegments = Annotated[
         "--keep-segments",
         metavar="DIR",
         help="Write every segment asked about as a WAV file.",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 State = Annotated[
@@ -120,12 +120,12 @@ State = Annotated[
         "--state",
         metavar="DIR",
         help="Where ledger and catalogue live (default: the platform's state folder).",
-        rich_help_panel=_FILES,
+        rich_help_panel=FILES,
     ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="A TOML file of settings.", rich_help_panel=_FILES),
+    typer.Option("--config", metavar="FILE", help="A TOML file of settings.", rich_help_panel=FILES),
 ]
 Out = Annotated[
     list[Path] | None,
@@ -133,14 +133,12 @@ Out = Annotated[
         "--out",
         metavar="FILE",
         help="Write a report; the ending chooses the format: .csv .parquet .xlsx .jsonl; repeatable.",
-        rich_help_panel=_SPEAK,
+        rich_help_panel=SPEAK,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option(
-        "--json", metavar="", help="Print one JSON object a line on stdout.", rich_help_panel=_SPEAK
-    ),
+    typer.Option("--json", metavar="", help="Print one JSON object a line on stdout.", rich_help_panel=SPEAK),
 ]
 Quiet = Annotated[
     bool,
@@ -149,7 +147,7 @@ Quiet = Annotated[
         "--quiet",
         metavar="",
         help="No progress, no summary; data and errors only.",
-        rich_help_panel=_SPEAK,
+        rich_help_panel=SPEAK,
     ),
 ]
 Verbose = Annotated[
@@ -161,7 +159,7 @@ Verbose = Annotated[
         metavar="",
         show_default=False,
         help="Say more; -vv says everything.",
-        rich_help_panel=_SPEAK,
+        rich_help_panel=SPEAK,
     ),
 ]
 

@@ -31,7 +31,7 @@ Examples:
 WANTED_FILES: Final = 8192
 """Open files: each connection is one, and so is each upload."""
 
-_LIMITS, _DOOR = "Limits", "Where it listens"
+_DOOR = "Where it listens"
 
 Host = Annotated[
     str | None,
@@ -55,7 +55,10 @@ AllowRemote = Annotated[
 Workers = Annotated[
     str | None,
     typer.Option(
-        "--workers", metavar="N", help="Processes that analyse; default: one a core.", rich_help_panel=_LIMITS
+        "--workers",
+        metavar="N",
+        help="Processes that analyse; default: one a core.",
+        rich_help_panel=options.LIMITS,
     ),
 ]
 

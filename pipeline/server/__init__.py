@@ -5,5 +5,6 @@ socket ─► gate ─► door ─► form ─► api ─► intake ─► jobs 
                           + file  it     mono PCM  + queue
                           on disk means
 
+`app` has the routes, `service` opens all of it in order, `rows` and `accounts` are what stays on the disk.
 Nothing is imported here: the worker processes come through this door too, and need none of HTTP.
 """

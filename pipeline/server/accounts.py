@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from pipeline.database import Database
@@ -30,9 +30,16 @@ HINT_LENGTH: Final = 4
 UNLIMITED: Final = 1_000_000_000
 """Credits of a key that is not counted: 31 years of audio, and still an integer every client can hold."""
 
+WELCOME_S: Final = 2.0
+"""So long a key that was let in is taken to be welcome still, before an upload of it is looked at more closely."""
+
+MOST_WELCOME: Final = 1000
 
 _PAGE: Final = b"page"
 """In place of a key's hash: no key has this one, so nobody but the page asks in its name."""
+
+# Built once: building it took longer than running it, and it is run for every request.
+_BY_HASH: Final = select(schema.keys).where(schema.keys.c.hash == bindparam("wanted"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Accounts:
         self._now = now
         self._lock = threading.Lock()
         self._queries: Counter[int] = Counter()
+        # Until when each key, from this machine or not, is taken to be welcome.
+        self._welcome: dict[tuple[bytes, bool], float] = {}
 
     def add(
         self,
@@ -130,13 +139,23 @@ class Accounts:
         return account
 
     def would_admit(self, key: str, *, from_here: bool) -> bool:
-        """Whether `admit` would let this key ask, or could not say; nothing is counted."""
+        """Whether `admit` would let this key ask, or could not say, or did a moment ago; nothing is counted."""
+        asked = (_hash(key.strip()), from_here)
+        now_s = time.monotonic()
+        with self._lock:
+            if self._welcome.get(asked, 0.0) > now_s:
+                return True
         try:
-            return self._admitted(key, from_here=from_here).active
+            self._admitted(key, from_here=from_here)
         except Refusal:
             return False
         except StorageError:
             return True
+        with self._lock:
+            if len(self._welcome) >= MOST_WELCOME:
+                self._welcome.clear()
+            self._welcome[asked] = now_s + WELCOME_S
+        return True
 
     def _admitted(self, key: str, *, from_here: bool) -> Account:
         key = key.strip()
@@ -144,7 +163,7 @@ class Accounts:
             raise Refusal(ErrorText.KEY_INVALID)
         wanted = _hash(key)
         with self._database.read() as connection:
-            row = connection.execute(select(schema.keys).where(schema.keys.c.hash == wanted)).one_or_none()
+            row = connection.execute(_BY_HASH, {"wanted": wanted}).one_or_none()
         # The index compares hashes, whose timing tells nothing of the key; this comparison tells nothing at all.
         if row is None or not hmac.compare_digest(row.hash, wanted):
             raise Refusal(ErrorText.KEY_UNRECOGNIZED)
@@ -202,7 +221,11 @@ def charge(connection: Connection, key_id: int, *, seconds: int, size_bytes: int
 
 
 def refund(connection: Connection, key_id: int, taken: Charge) -> None:
-    """Give back what was charged for an analysis that never came about."""
+    """Give back what was charged for an analysis that never came about.
+
+    What was uploaded stays counted: the document's `uploaded_duration_sec` and `uploaded_size_bytes` are totals of what
+    was passed to identification, found or not, and clients compare them with what they sent.
+    """
     table = schema.keys
     connection.execute(
         update(table)

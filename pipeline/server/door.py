@@ -16,12 +16,9 @@ from typing import Final, Self, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipeline import __version__
-from pipeline.server import description
 from pipeline.server.api import Api
 from pipeline.server.form import Form, read_form
 from pipeline.server.gate import Pace, is_here
@@ -40,9 +37,9 @@ UPLOAD_S: Final = 900.0
 SLOWEST_BYTES_S: Final = 8000
 """After `SILENCE_S` a body must have come at this pace, on average: a byte now and then holds no place either."""
 
-HOLD_S: Final = 0.25
+HOLD_S: Final = 1.0
 """`get_result` waits so long for a job that is about to be answered: it saves most clients their second question,
-and brakes those that ask without a pause."""
+and brakes those that ask without a pause. Under load a question costs as much as a tenth of an answer."""
 
 MOST_DELAY_S: Final = 2.0
 """What a client that asks too often waits, at most, before it is answered all the same."""
@@ -50,19 +47,7 @@ MOST_DELAY_S: Final = 2.0
 SPARE_BYTES: Final = 500_000_000
 """Uploads are not kept when the disk has less left than this: the accounts must always have room."""
 
-METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
-
-_HEADERS: Final = {
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cache-control": b"no-store",
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
-    b"cross-origin-resource-policy": b"same-origin",
-}
-
 _log = logging.getLogger(__name__)
-
 
 T = TypeVar("T")
 
@@ -85,13 +70,13 @@ class Door:
         folder: Path,
         most_bytes: int,
         most_uploads: int,
-        decodes: int,
+        uploads_at_once: int,
         per_key: Pace,
         per_address: Pace,
         open_metrics: bool,
     ) -> None:
-        """`welcome`: whether a key, from this machine or not, may ask. `folder` receives uploads; `decodes` of them
-        are decoded at a time.
+        """`welcome`: whether a key, from this machine or not, may ask. `folder` receives uploads; so many of them are
+        decoded and accepted at once.
         """
         self._welcome = welcome
         self._api = api
@@ -104,7 +89,7 @@ class Door:
         self.uploads: Counter[str] = Counter()
         """Uploads being received or decoded, by address."""
         # Questions have threads of their own: they never wait behind an upload that is being decoded.
-        self._decoding = anyio.CapacityLimiter(decodes)
+        self._decoding = anyio.CapacityLimiter(uploads_at_once)
         self._asking = anyio.CapacityLimiter(8)
         self._per_key = per_key
         self._per_address = per_address
@@ -113,7 +98,7 @@ class Door:
     async def api(self, request: Request) -> Response:
         """Any request to `/api`: always HTTP 200, for many clients give up on anything else before they read it."""
         if request.method != "POST":
-            return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)))
+            return json_reply(to_json(error_reply(ErrorText.INVALID_COMMAND)))
         address = request.client.host if request.client else ""
         from_here = is_here(address)
 
@@ -126,7 +111,7 @@ class Door:
             async with self.received(request, welcome) as form:
                 return await self._reply(address, form, from_here=from_here)
         except ClientLeft:
-            return _json(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
+            return json_reply(to_json(error_reply(ErrorText.INVALID_COMMAND)), close=True)
 
     @asynccontextmanager
     async def received(self, request: Request, welcome: Callable[[Form], bool]) -> AsyncIterator[Form]:
@@ -158,7 +143,7 @@ class Door:
         answer = functools.partial(self._api.reply, form, from_here=from_here)
         text, outcome = await run_sync(answer, limiter=limiter)
         self._metrics.replied(action, outcome, time.monotonic() - began, form.size_bytes)
-        return _json(text, close=form.lost)
+        return json_reply(text, close=form.lost)
 
     async def health(self) -> Response:
         """200 `serving` when jobs are being answered, else 503 with `loading`, `failed` or `broken`."""
@@ -225,55 +210,6 @@ class _Place:
         self._door.uploads += Counter()  # forgets the addresses that hold none
 
 
-def create_app(door: Door) -> FastAPI:
-    """The routes of the API and of whoever runs it; those of the page for people are `page.attach`'s."""
-    app = FastAPI(
-        title="earmark",
-        version=__version__,
-        description=description.TEXT,
-        docs_url=None,  # its page loads scripts from elsewhere; the description is at /openapi.json
-        redoc_url=None,
-    )
-    for path in ("/api", "/api/"):
-        app.add_api_route(
-            path,
-            door.api,
-            methods=["POST"],
-            response_class=Response,
-            include_in_schema=path == "/api",
-            openapi_extra=description.OPERATION,
-            responses=description.RESPONSES,
-            operation_id="api",
-            summary="The AudioTag API",
-        )
-        app.add_api_route(path, door.api, methods=METHODS, include_in_schema=False)
-    app.add_api_route(
-        "/healthz", door.health, methods=["GET"], response_class=Response, summary="Loading or serving"
-    )
-    app.add_api_route(
-        "/metrics", door.metrics, methods=["GET"], response_class=Response, summary="For Prometheus"
-    )
-    app.add_middleware(_Headers)
-    return app
-
-
-class _Headers:
-    """Security headers on every reply; plain ASGI, so that bodies stream through untouched."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}
-                missing = [pair for pair in _HEADERS.items() if pair[0] not in present]
-                message["headers"] = [*message["headers"], *missing]
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
-
-
 async def _patient(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The body as it comes. Raises TimeoutError when it stalls, trickles, or takes longer than any honest client."""
     began, received = time.monotonic(), 0
@@ -291,7 +227,8 @@ async def _patient(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _json(text: str, *, close: bool = False) -> Response:
+def json_reply(text: str, *, close: bool = False) -> Response:
+    """A reply of the API, which may be the last of its connection."""
     # What is left of a body that was not read to its end would be taken for the next request.
     headers = {"connection": "close"} if close else None
     return Response(text, media_type="application/json", headers=headers)

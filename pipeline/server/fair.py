@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -24,10 +25,11 @@ class FairQueue(Generic[T]):
         with self._ready:
             return self._size
 
-    def has_room(self, owner: int) -> bool:
-        """Whether one more item of this owner may be put."""
+    def has_room(self, owner: int, *, coming: Sequence[int] = ()) -> bool:
+        """Whether one more item of this owner may be put; `coming` are the owners of items about to be."""
         with self._ready:
-            return self._size < self._most and len(self._waiting.get(owner, ())) < self._most_per_owner
+            own = len(self._waiting.get(owner, ())) + coming.count(owner)
+            return self._size + len(coming) < self._most and own < self._most_per_owner
 
     def put(self, owner: int, item: T) -> None:
         """Add an item at the end of its owner's row. The bounds are `has_room`'s: what was accepted is never lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ class Span:
 
 
 def take_in(upload: Path, place: Path, span: Span, *, decoder: Decoder, most_s: float) -> float:
-    """Write the span's sound to `place` (8 kHz mono int16, at most `most_s`); return its length in seconds.
+    """Write the span's sound to `place` (8 kHz mono int16, at most `most_s`), on the disk when this returns; return its
+    length in seconds.
 
     Raises Refusal when there is no sound, less than 5 s of it, or it cannot be decoded within the limits.
     """
@@ -45,6 +47,10 @@ def take_in(upload: Path, place: Path, span: Span, *, decoder: Decoder, most_s: 
         for pcm in _blocks(upload, span.start_s, wanted_s, decoder):
             file.write(pcm.astype("<i2", copy=False).tobytes())
             count += len(pcm)
+        if count >= MIN_SEGMENT_S * RATE_HZ:
+            # Before the client is told of a token: what was accepted is answered also after a power cut.
+            file.flush()
+            os.fsync(file.fileno())
     if count < MIN_SEGMENT_S * RATE_HZ:
         raise Refusal(ErrorText.TOO_SHORT)
     return count / RATE_HZ

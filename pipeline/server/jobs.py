@@ -17,31 +17,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
-
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from typing import Final
 
 from pipeline.database import Database
-from pipeline.server import schema
-from pipeline.server.accounts import Charge, charge, refund
+from pipeline.files import storage_errors, sync
+from pipeline.server import rows
 from pipeline.server.fair import FairQueue
 from pipeline.server.refusal import Refusal
+from pipeline.server.rows import Record, State
+from pipeline.server.together import Together
 from pipeline.wire.audiotag_errors import ErrorText
 
 TOKEN_LIFE_S: Final = 300.0
 """The document: token and answer are valid for 5 minutes from job creation."""
 
 _log = logging.getLogger(__name__)
-
-
-class State(StrEnum):
-    """How far a job is."""
-
-    WAITING = "waiting"
-    ANSWERED = "answered"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +59,19 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A job as it is written down."""
+class _Upload:
+    """A job that asks to be accepted."""
 
-    token: str
+    job: Job
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What is known of a token whose job is not settled."""
+
     key_id: int
-    created_at: float
-    start_s: int
-    length_s: int
-    state: State
-    reply: str
-    places: str
-    """As in `Ended`; both are empty until the job is answered."""
+    done: Future[None]
 
 
 class Jobs:
@@ -100,11 +92,11 @@ class Jobs:
         self._queue = queue
         self._now = now
         self._monotonic = monotonic
-        self._accepting = threading.Lock()
+        self._accepting = Together(self._accept)
         self._lock = threading.Lock()
         # When each token was born, by a clock that never jumps: the wall clock only bridges a restart.
         self._born: dict[str, float] = {}
-        self._pending: dict[str, Future[None]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._tries: Counter[str] = Counter()
         self._recover()
 
@@ -122,30 +114,42 @@ class Jobs:
         return self._queue.has_room(key_id)
 
     def accept(self, token: str, key_id: int, *, start_s: int, length_s: int, size_bytes: int) -> Job:
-        """Charge for the audio at the token's place and queue it: both or neither, also over a crash.
+        """Charge for the audio at the token's place and queue it: both or neither, also over a crash or a power cut,
+        if the audio is on the disk by now.
 
         Raises Refusal when the queue is full or the account has too little.
         """
         job = Job(token, key_id, start_s, length_s, self._place(token))
-        with self._accepting:
-            if not self.has_room(key_id):
-                raise Refusal(ErrorText.NOT_AVAILABLE, "the queue is full")
-            with self._database.write() as connection:
-                taken = charge(connection, key_id, seconds=length_s, size_bytes=size_bytes)
-                connection.execute(
-                    insert(schema.jobs).values(
-                        token=token,
-                        key_id=key_id,
-                        created_at=self._now(),
-                        start_s=start_s,
-                        length_s=length_s,
-                        charged_free_s=taken.free_s,
-                        charged_credits=taken.credits,
-                        state=State.WAITING,
+        return self._accepting.do(_Upload(job, size_bytes))
+
+    def _accept(self, uploads: Sequence[_Upload]) -> list[Job | Exception]:
+        outcomes: list[Job | Exception] = []
+        accepted: list[Job] = []
+        with storage_errors(self._folder):
+            sync(self._folder)  # the names of the audio files; what is in them `take_in` has seen to
+        with self._database.write() as connection:
+            for upload in uploads:
+                job = upload.job
+                try:
+                    if not self._queue.has_room(job.key_id, coming=[one.key_id for one in accepted]):
+                        raise Refusal(ErrorText.NOT_AVAILABLE, "the queue is full")
+                    rows.book(
+                        connection,
+                        job.token,
+                        job.key_id,
+                        now=self._now(),
+                        start_s=job.start_s,
+                        length_s=job.length_s,
+                        size_bytes=upload.size_bytes,
                     )
-                )
+                except Refusal as refusal:
+                    outcomes.append(refusal)
+                else:
+                    outcomes.append(job)
+                    accepted.append(job)
+        for job in accepted:
             self._enqueue(job, born=self._monotonic())
-        return job
+        return outcomes
 
     def take(self, timeout_s: float) -> Job | None:
         """The next job whose token is still worth an answer; None when none came in time."""
@@ -169,11 +173,9 @@ class Jobs:
         with self._database.write() as connection:
             for one in ended:
                 if one.reply:
-                    answered = {"state": State.ANSWERED, "reply": one.reply, "places": one.places}
-                    connection.execute(update(schema.jobs).where(_is(one.job.token)).values(answered))
-                elif _refunded(connection, one.job.token):
-                    failed = {"state": State.FAILED, "charged_free_s": 0, "charged_credits": 0}
-                    connection.execute(update(schema.jobs).where(_is(one.job.token)).values(failed))
+                    rows.answer(connection, one.job.token, one.reply, one.places)
+                else:
+                    rows.fail(connection, one.job.token)
         for one in ended:
             self._done(one.job)
 
@@ -183,34 +185,34 @@ class Jobs:
         Raises Refusal for a job that failed, and with INVALID_TOKEN for a token that is unknown, another key's,
         or five minutes old.
         """
-        if not self._alive(token):
+        with self._lock:
+            waits = self._waiting.get(token)
+        if waits is not None and waits.key_id == key_id and self._alive(token):
+            return None  # what most questions hear needs no look at the disk
+        record = self.record(key_id, token)
+        if record is None:
             raise Refusal(ErrorText.INVALID_TOKEN)
-        with self._database.read() as connection:
-            row = connection.execute(select(schema.jobs).where(_is(token))).one_or_none()
-        if row is None or row.key_id != key_id:
-            raise Refusal(ErrorText.INVALID_TOKEN)
-        if row.state == State.FAILED:
+        if record.state is State.FAILED:
             raise Refusal(ErrorText.RECOGNITION_ERROR)
-        return str(row.reply) if row.state == State.ANSWERED else None
+        return record.reply if record.state is State.ANSWERED else None
 
     def record(self, key_id: int, token: str) -> Record | None:
         """The job behind a token; None when it is unknown, another key's, or five minutes old."""
         if not self._alive(token):
             return None
         with self._database.read() as connection:
-            row = connection.execute(select(schema.jobs).where(_is(token))).one_or_none()
-        return None if row is None or row.key_id != key_id else _record(row)
+            return rows.find(connection, token, key_id)
 
-    def recent(self, most: int) -> list[Record]:
-        """The newest jobs that are not yet forgotten, newest first."""
+    def recent(self, most: int, *, skip: int = 0) -> tuple[list[Record], int]:
+        """The newest jobs that are not yet forgotten, newest first, and how many there are in all."""
         with self._database.read() as connection:
-            newest = select(schema.jobs).order_by(schema.jobs.c.job_id.desc()).limit(most)
-            return [_record(row) for row in connection.execute(newest)]
+            return rows.newest(connection, most=most, skip=skip), rows.count(connection)
 
     def pending(self, token: str) -> Future[None] | None:
         """What is done when the job of this token is; None when it is already, or never was."""
         with self._lock:
-            return self._pending.get(token)
+            waits = self._waiting.get(token)
+        return None if waits is None else waits.done
 
     def sweep(self) -> None:
         """Forget tokens that are five minutes old. One that never came to its turn gets its seconds back."""
@@ -220,34 +222,36 @@ class Jobs:
             return
         with self._database.write() as connection:
             for token in old:
-                if _refunded(connection, token):
+                if rows.give_back(connection, token):
                     _log.warning("a job was not reached in time and is given back")
-                connection.execute(delete(schema.jobs).where(_is(token)))
+                rows.forget(connection, token)
         for token in old:
             with self._lock:
                 self._born.pop(token, None)
-                future = self._pending.pop(token, None)
+                waits = self._waiting.pop(token, None)
                 self._tries.pop(token, None)
-            if future is not None:
-                future.set_result(None)
+            if waits is not None:
+                waits.done.set_result(None)
             self._place(token).unlink(missing_ok=True)
 
     def _recover(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._database.read() as connection:
-            rows = connection.execute(select(schema.jobs).order_by(schema.jobs.c.job_id)).all()
-        for row in rows:
+            records = rows.all_rows(connection)
+        waiting = set()
+        for record in records:
             # A clock that was set back makes no token younger than new, one set forward none older than dead.
-            age_s = min(max(self._now() - row.created_at, 0.0), TOKEN_LIFE_S)
+            age_s = min(max(self._now() - record.created_at, 0.0), TOKEN_LIFE_S)
             born = self._monotonic() - age_s
-            if row.state == State.WAITING:
-                job = Job(row.token, row.key_id, row.start_s, row.length_s, self._place(row.token))
+            if record.state is State.WAITING:
+                place = self._place(record.token)
+                waiting.add(place)
+                job = Job(record.token, record.key_id, record.start_s, record.length_s, place)
                 self._enqueue(job, born=born)
             else:
-                self._born[row.token] = born
-        wanted = {self._place(row.token) for row in rows if row.state == State.WAITING}
+                self._born[record.token] = born
         for path in self._folder.iterdir():
-            if path not in wanted:
+            if path not in waiting:
                 path.unlink()
         self.sweep()
         if len(self):
@@ -256,15 +260,15 @@ class Jobs:
     def _enqueue(self, job: Job, *, born: float) -> None:
         with self._lock:
             self._born[job.token] = born
-            self._pending[job.token] = Future()
+            self._waiting[job.token] = _Waiting(job.key_id, Future())
         self._queue.put(job.key_id, job)
 
     def _done(self, job: Job) -> None:
         with self._lock:
-            future = self._pending.pop(job.token, None)
+            waits = self._waiting.pop(job.token, None)
             self._tries.pop(job.token, None)
-        if future is not None:
-            future.set_result(None)
+        if waits is not None:
+            waits.done.set_result(None)
         with contextlib.suppress(OSError):
             job.pcm.unlink(missing_ok=True)
 
@@ -277,29 +281,3 @@ class Jobs:
 
     def _place(self, token: str) -> Path:
         return self._folder / f"{token}.pcm"
-
-
-def _refunded(connection: Connection, token: str) -> bool:
-    """Give back what a job that still waits was charged; False when it no longer does, or never was."""
-    waiting = select(schema.jobs).where(_is(token), schema.jobs.c.state == State.WAITING)
-    row = connection.execute(waiting).one_or_none()
-    if row is not None:
-        refund(connection, row.key_id, Charge(row.charged_free_s, row.charged_credits))
-    return row is not None
-
-
-def _is(token: str) -> ColumnElement[bool]:
-    return schema.jobs.c.token == token
-
-
-def _record(row: Row[Any]) -> Record:
-    return Record(
-        token=row.token,
-        key_id=row.key_id,
-        created_at=row.created_at,
-        start_s=row.start_s,
-        length_s=row.length_s,
-        state=State(row.state),
-        reply=row.reply,
-        places=row.places,
-    )

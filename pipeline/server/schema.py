@@ -13,8 +13,10 @@ from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, M
 
 from pipeline.database import Database
 from pipeline.errors import StorageError
+from pipeline.server import migrations
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""`migrations` leads here from each earlier one."""
 
 metadata = MetaData()
 
@@ -56,13 +58,14 @@ jobs = Table(
 
 
 def prepare(database: Database) -> None:
-    """Make the tables where there are none. Raises StorageError for those of a newer earmark."""
+    """Make the tables, or bring older ones to today's. Raises StorageError for those of a newer earmark."""
     with database.write() as connection:
-        version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        version = migrations.migrate(connection)
         if version > SCHEMA_VERSION:
             raise StorageError(
                 f"the accounts in {database.path} were written by a newer earmark (version {version})",
                 hint="upgrade earmark, or name another folder with --state DIR",
             )
-        metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version == 0:
+            metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -21,7 +21,8 @@ from pipeline.errors import EarmarkError, StorageError, UsageError
 from pipeline.server import schema
 from pipeline.server.accounts import Accounts
 from pipeline.server.api import Api
-from pipeline.server.door import Door, create_app
+from pipeline.server.app import create_app
+from pipeline.server.door import Door
 from pipeline.server.fair import FairQueue
 from pipeline.server.gate import Pace, guarded
 from pipeline.server.jobs import Job, Jobs
@@ -36,6 +37,10 @@ DATABASE_NAME: Final = "server.sqlite"
 FOLDER_NAME: Final = "server"
 LOCK_NAME: Final = "server.lock"
 SWEEP_S: Final = 2.0
+UPLOADS_AT_ONCE: Final = 16
+"""Threads that take uploads in. More than cores: the decoder holds itself back, and what waits for the disk can share
+one trip to it."""
+
 GRACE_S: Final = 20
 """What requests under way get when the service is asked to stop."""
 
@@ -84,15 +89,16 @@ class Service:
         Raises UsageError when another process serves this folder, StorageError.
         """
         self.decoder = decoder
+        self._settings = settings
+        self._folder = state / FOLDER_NAME
         self._ends = contextlib.ExitStack()
         with self._ends as ends:
             ends.enter_context(_alone(state))
             database, self.accounts = open_accounts(state)
             ends.callback(database.close)
-            uploads, audio = state / FOLDER_NAME / "uploads", state / FOLDER_NAME / "jobs"
-            _empty(uploads)
+            _empty(self._folder / "uploads")
             queue: FairQueue[Job] = FairQueue(most=settings.queue, most_per_owner=settings.queue_per_key)
-            self.jobs = Jobs(database, audio, queue=queue)
+            self.jobs = Jobs(database, self._folder / "jobs", queue=queue)
             self.workers = Workers(
                 self.jobs, open_ear, count=settings.workers or cores(), settled=self._settled
             )
@@ -101,48 +107,56 @@ class Service:
                 ready=lambda: self.workers.readiness is Readiness.SERVING,
                 restarts=lambda: self.workers.restarts,
             )
-            most_bytes = settings.upload_mb * 1_048_576
-            api = Api(
-                self.accounts,
-                self.jobs,
-                decoder,
-                readiness=lambda: self.workers.readiness,
-                most_bytes=most_bytes,
-                most_s=settings.analyse,
-            )
-            self.door = Door(
-                api,
-                self.jobs,
-                self._metrics,
-                welcome=lambda key, from_here: self.accounts.would_admit(key, from_here=from_here),
-                readiness=lambda: self.workers.readiness,
-                folder=uploads,
-                most_bytes=most_bytes,
-                most_uploads=settings.uploads,
-                decodes=max(2, cores()),
-                per_key=Pace(per_s=settings.rate_per_key, burst=2 * settings.rate_per_key),
-                per_address=Pace(per_s=settings.rate_per_address, burst=2 * settings.rate_per_address),
-                open_metrics=settings.open_metrics,
-            )
+            self.door = self._make_door()
             self.app = create_app(self.door)
             if open_catalogue is not None:
-                from pipeline.server.page.attach import attach  # noqa: PLC0415 -- it brings the engine
-
-                attach(
-                    self.app,
-                    ends,
-                    door=self.door,
-                    accounts=self.accounts,
-                    jobs=self.jobs,
-                    workers=self.workers,
-                    decoder=decoder,
-                    open_catalogue=open_catalogue,
-                    folder=state / FOLDER_NAME,
-                    password=settings.page_password.get_secret_value() if settings.page_password else None,
-                )
+                self._attach_page(ends, open_catalogue)
             self._ends = ends.pop_all()
         self._stop = threading.Event()
         self._server: uvicorn.Server | None = None
+
+    def _make_door(self) -> Door:
+        settings = self._settings
+        most_bytes = settings.upload_mb * 1_048_576
+        api = Api(
+            self.accounts,
+            self.jobs,
+            self.decoder,
+            readiness=lambda: self.workers.readiness,
+            most_bytes=most_bytes,
+            most_s=settings.analyse,
+        )
+        return Door(
+            api,
+            self.jobs,
+            self._metrics,
+            welcome=lambda key, from_here: self.accounts.would_admit(key, from_here=from_here),
+            readiness=lambda: self.workers.readiness,
+            folder=self._folder / "uploads",
+            most_bytes=most_bytes,
+            most_uploads=settings.uploads,
+            uploads_at_once=UPLOADS_AT_ONCE,
+            per_key=Pace(per_s=settings.rate_per_key, burst=2 * settings.rate_per_key),
+            per_address=Pace(per_s=settings.rate_per_address, burst=2 * settings.rate_per_address),
+            open_metrics=settings.open_metrics,
+        )
+
+    def _attach_page(self, ends: contextlib.ExitStack, open_catalogue: Callable[[], Catalogue]) -> None:
+        from pipeline.server.page.attach import attach  # noqa: PLC0415 -- it brings the engine
+
+        password = self._settings.page_password
+        attach(
+            self.app,
+            ends,
+            door=self.door,
+            accounts=self.accounts,
+            jobs=self.jobs,
+            workers=self.workers,
+            decoder=self.decoder,
+            open_catalogue=open_catalogue,
+            folder=self._folder,
+            password=password.get_secret_value() if password else None,
+        )
 
     def run(self, listener: socket.socket) -> None:
         """Serve until `stop`; then answer what is under way, and leave what waits to the next start."""

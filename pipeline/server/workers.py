@@ -185,10 +185,13 @@ class _Worker:
 
     def __init__(self, open_ear: OpenEar, stop: threading.Event) -> None:
         self._stop = stop
-        self._connection, theirs = _context.Pipe()
-        self._process = _context.Process(target=work, args=(theirs, open_ear), daemon=True)
-        self._process.start()
-        theirs.close()
+        try:
+            self._connection, theirs = _context.Pipe()
+            with theirs:
+                self._process = _context.Process(target=work, args=(theirs, open_ear), daemon=True)
+                self._process.start()
+        except OSError as error:  # too many processes or files, no memory: that passes
+            raise WorkerLost(f"no process could be started: {error.strerror or error}") from error
         try:
             if why_not := self._hear(START_S, patience_s=0.0).why_not:
                 raise WorkerLost(why_not)

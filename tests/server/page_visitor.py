@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import html
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 import requests
 
-from pipeline.audio import encode
+from pipeline.audio import encode, wav_bytes
 from pipeline.engine.catalogue import Catalogue
 from pipeline.model import RATE_HZ, Tags
-from tests.engine.melodies import tune
+from tests.engine.melodies import cut, tune
 from tests.server import ears
 from tests.server.running import Running, serving
 
+CLIP = wav_bytes(cut(tune(1), 12, 15))
 HOSTILE = "<script>alert(1)</script> & \"Co\" 'x'"
 
 
@@ -43,6 +45,39 @@ class Visitor:
     def bare_post(self, path: str, **arguments: Any) -> requests.Response:
         """Send a form that was not found anywhere."""
         return self._session.post(self.root + path, timeout=60, **arguments)
+
+
+def identify(visitor: Visitor, clip: bytes = CLIP, name: str = "clip.wav") -> requests.Response:
+    return settled(visitor, visitor.post("/identify", files={"file": (name, clip)}))
+
+
+def settled(visitor: Visitor, reply: requests.Response) -> requests.Response:
+    for _ in range(30):
+        if "Listening…" not in reply.text:
+            return reply
+        reply = visitor.get(reply.url.removeprefix(visitor.root))
+    raise AssertionError("still listening")
+
+
+def track_path(visitor: Visitor, title: str) -> str:
+    found = re.search(r'href="(/catalogue/[^"?]+)"', visitor.get("/catalogue", params={"q": title}).text)
+    assert found is not None
+    return found[1]
+
+
+def upload(visitor: Visitor, name: str, content: bytes) -> str:
+    """Add a file through the page; what the catalogue's page says of it in the end."""
+    reply = visitor.post("/catalogue/upload", seen="/catalogue", files={"file": (name, content)})
+    return added(visitor, reply)
+
+
+def added(visitor: Visitor, reply: requests.Response) -> str:
+    """What the catalogue's page says when nothing is being added any more."""
+    ends = time.monotonic() + 60
+    while "This page looks again" in (said := words(reply)):
+        assert time.monotonic() < ends, "still adding"
+        reply = visitor.get("/catalogue")
+    return said
 
 
 def words(reply: requests.Response) -> str:

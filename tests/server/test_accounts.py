@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -121,3 +122,54 @@ def test_accounts_of_a_newer_earmark_are_left_alone(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="written by a newer earmark"):
         open_accounts(tmp_path)
+
+
+def test_a_key_that_was_welcome_a_moment_ago_still_cannot_ask_once_it_is_revoked(
+    opened: tuple[Database, Accounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, accounts = opened
+    key, account = accounts.add()
+    assert accounts.would_admit(key, from_here=True)
+    accounts.revoke(account.key_id)
+    a_moment_later = accounts.would_admit(key, from_here=True)
+    with pytest.raises(Refusal):
+        accounts.admit(key, from_here=True)
+    monkeypatch.setattr("pipeline.server.accounts.WELCOME_S", 0.0)
+    accounts._welcome.clear()
+
+    assert a_moment_later, "which costs the disk one upload, and the account nothing"
+    assert not accounts.would_admit(key, from_here=True)
+
+
+def test_a_key_that_was_not_welcome_is_as_soon_as_it_is_made(opened: tuple[Database, Accounts]) -> None:
+    _, accounts = opened
+    key, account = accounts.add(only_here=True)
+
+    assert not accounts.would_admit("0" * 32, from_here=True)
+    assert not accounts.would_admit(key, from_here=False)
+    assert accounts.would_admit(key, from_here=True)
+    assert not accounts.would_admit(key, from_here=False)
+    assert accounts.admit(key, from_here=True).key_id == account.key_id
+
+
+@pytest.mark.parametrize("theirs", ["0" * 32, "", "a", "é" * 32, "\udcff", "x" * 5000, "\0" * 32])
+def test_no_key_is_compared_in_a_time_that_tells_something_of_it(
+    opened: tuple[Database, Accounts], monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    _, accounts = opened
+    key, _ = accounts.add()
+    compared: list[tuple[bytes, bytes]] = []
+    same = hmac.compare_digest
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return same(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    accounts.admit(key, from_here=True)
+    with pytest.raises(Refusal):
+        accounts.admit(theirs, from_here=True)
+
+    # Hashes are looked up and compared, never keys: how far one agrees says nothing of the other.
+    assert [len(one) for pair in compared for one in pair] == [32, 32]
+    assert key.encode() not in compared[0]

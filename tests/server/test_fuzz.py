@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio import encode
+from pipeline.audio import encode, wav_bytes
 from pipeline.model import RATE_HZ
 from pipeline.wire.audiotag_errors import ErrorText
 from tests.server.ears import KNOWN, UNKNOWN
@@ -135,3 +137,65 @@ def test_damaged_media_under_any_name_are_heard_or_refused_in_the_documents_word
 def test_after_all_that_it_serves(shared: Running) -> None:
     assert shared.result(shared.upload(KNOWN)["token"])["result"] == "found"
     assert leftovers(shared) == []
+
+
+PATHS = (
+    "/", "/identify", "/result/{x}", "/catalogue", "/catalogue/upload", "/catalogue/folder", "/catalogue/{x}",
+    "/catalogue/{x}/sound", "/catalogue/{x}/remove", "/jobs", "/keys", "/keys/add", "/keys/{x}/revoke", "/health",
+    "/sign-in", "/sign-out", "/static/{x}", "/healthz", "/metrics", "/openapi.json", "/api", "/api/", "/{x}",
+)  # fmt: skip
+WORDS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        ["1", "0", "-1", "12.0", "9" * 40, "null", "../../etc/passwd", "\0", "%00", "<b>", "yes", "/"]
+    ),
+)
+NAMES = st.sampled_from([
+    "apikey", "action", "token", "start_time", "time_len", "file", "mark", "q", "page", "folder", "confirmed", "label",
+    "credits", "expires", "password",
+])  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]),
+    path=st.sampled_from(PATHS),
+    x=WORDS,
+    query=st.dictionaries(NAMES, WORDS, max_size=3),
+    fields=st.dictionaries(NAMES, WORDS, max_size=5),
+    filename=st.one_of(st.none(), WORDS),
+    honest=st.booleans(),
+)
+def test_no_address_answers_anything_with_a_5xx(
+    running: Running,
+    method: str,
+    path: str,
+    x: str,
+    query: dict[str, str],
+    fields: dict[str, str],
+    filename: str | None,
+    honest: bool,
+) -> None:
+    root = f"http://127.0.0.1:{running.port}"
+    with requests.Session() as session:
+        if honest:  # the page's own mark, and a key: what lies behind them is reached too
+            mark = re.search(r'name="mark" value="([0-9a-f]+)"', session.get(root + "/keys", timeout=30).text)
+            assert mark is not None
+            fields = {**fields, "mark": mark[1], "apikey": running.key}
+            # What would add the machine's own folders is the only thing that is not tried.
+            fields.pop("folder", None)
+        files = None if filename is None else {"file": (filename, wav_bytes(UNKNOWN.pcm)[:50_000])}
+        reply = session.request(
+            method,
+            root + path.replace("{x}", quote(x, safe="")),
+            params=query,
+            data=fields,
+            files=files,
+            timeout=60,
+            allow_redirects=False,
+        )
+
+    # A service that is still loading says so with 503, at one address, as its monitor expects.
+    assert reply.status_code < 500 or (path == "/healthz" and reply.text == "loading\n")
+    if path in ("/api", "/api/"):
+        assert reply.status_code == 200

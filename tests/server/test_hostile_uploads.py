@@ -149,6 +149,34 @@ def test_a_playlist_opens_no_other_file(shared: Running, tmp_path: Path) -> None
             assert identify(shared, filename=f"x.{ending}", content=text.encode()) == NO_AUDIO
 
 
+@pytest.mark.parametrize("ending", ["wav", "mp3", "flac", "ogg", "m4a", "aac"])
+def test_a_file_of_two_kinds_is_heard_as_sound_or_refused_and_as_nothing_else(
+    shared: Running, tmp_path: Path, ending: str
+) -> None:
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(wav_bytes(KNOWN.pcm))
+    sound = tmp_path / "x.flac"
+    encode(sound, UNKNOWN.pcm.astype(np.float32) / 32768, 8000)
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:20\n#EXTINF:15,\n{secret}\n#EXT-X-ENDLIST\n".encode()
+    html = b"<html><script>alert(1)</script></html>"
+    wav = wav_bytes(UNKNOWN.pcm)
+    tagged = b"ID3\x04\0\0" + bytes([0, 0, len(playlist) >> 7, len(playlist) & 127]) + playlist
+    two_kinds = (
+        wav + playlist,
+        wav + html + b"PK\x05\x06" + bytes(18),  # a web page, and an empty zip
+        playlist + wav,
+        html + sound.read_bytes(),
+        tagged + sound.read_bytes(),
+        b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(9) + sound.read_bytes(),  # a picture
+        b"%PDF-1.4\n" + wav,
+    )
+    for content in two_kinds:
+        reply = identify(shared, filename=f"x.{ending}", content=content)
+        # KNOWN, which the playlists name, is what nobody may hear.
+        assert reply == NO_AUDIO or shared.result(reply["token"])["result"] == "not found"
+    assert leftovers(shared) == []
+
+
 def test_hours_of_silence_in_a_small_file_are_analysed_to_the_limit_only(tmp_path: Path) -> None:
     bomb = tmp_path / "x.flac"
     encode(bomb, np.zeros(8000 * 3600, np.float32), 8000)

@@ -76,3 +76,12 @@ def test_a_client_in_a_hurry_is_delayed_and_answered(tmp_path: Path) -> None:
 
     assert [reply["result"] for reply in replies] == ["found"] * 30
     assert number(metrics, 'earmark_request_seconds_sum{action="get_result"}') > 0.5
+
+
+def test_an_address_in_a_hurry_is_delayed_whatever_keys_it_tries(tmp_path: Path) -> None:
+    with serving(tmp_path, rate_per_address=10) as running:
+        replies = [running.ask("info", key=f"{number:032d}") for number in range(30)]
+        metrics = get(running, "/metrics").text
+
+    assert {reply["error"] for reply in replies} == {"api key unrecognized"}
+    assert number(metrics, 'earmark_request_seconds_sum{action="info"}') > 0.5

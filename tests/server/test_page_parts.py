@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pipeline.audio import Decoder, open_decoder
 from pipeline.engine.catalogue import Catalogue
 from pipeline.model import Pcm
-from pipeline.server.jobs import Record, State
 from pipeline.server.page.adding import MOST_NAME_BYTES, Adding, safe_name
 from pipeline.server.page.answers import answer_of, clock
 from pipeline.server.page.shelf import Shelf
+from pipeline.server.rows import Record, State
 from tests.server.page_visitor import write_music
 
 ROW = '["Title","Artist","Album",0]'

@@ -12,6 +12,7 @@ import requests
 
 from pipeline.errors import MediaError, StorageError
 from pipeline.model import FileStatus
+from pipeline.server import workers
 from tests.server import ears
 from tests.server.ears import BUGGY, DEADLY, KNOWN, SLOW, UNKNOWN
 from tests.server.running import Running, serving, settled
@@ -123,6 +124,26 @@ def test_an_engine_that_never_opens_is_an_init_error(tmp_path: Path) -> None:
 
         assert running.upload(KNOWN) == refused("internal error: server init error")
         assert running.ask("info")["success"] is True
+
+
+def test_a_machine_that_can_start_no_process_for_a_while_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, tries = workers._context.Process.start, []
+
+    def refused_twice(process: object) -> None:
+        tries.append(process)
+        if len(tries) <= 2:
+            raise OSError(11, "Resource temporarily unavailable")
+        start(process)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "PAUSE_S", 0.05)
+    monkeypatch.setattr(workers._context.Process, "start", refused_twice)
+    with serving(tmp_path) as running:
+        until_health_says(running, "serving")
+
+        assert running.result(running.upload(KNOWN)["token"])["result"] == "found"
+    assert "no process could be started: Resource temporarily unavailable" in caplog.text
 
 
 def test_an_engine_that_does_not_open_again_leaves_jobs_waiting_and_says_so(tmp_path: Path) -> None:

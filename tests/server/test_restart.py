@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,8 +43,8 @@ class Command:
 
 
 @contextmanager
-def served(state: Path, key: str = "") -> Iterator[Command]:
-    """The command as a process of its own; killed in the end if it still runs."""
+def served(state: Path, key: str = "", *more: str) -> Iterator[Command]:
+    """The command as a process of its own, with more options; killed in the end if it still runs."""
     command = [
         sys.executable,
         "-m",
@@ -56,6 +57,7 @@ def served(state: Path, key: str = "") -> Iterator[Command]:
         "1",
         "--state",
         state,
+        *more,
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -102,6 +104,8 @@ def test_killed_with_jobs_waiting_it_answers_them_after_the_restart(tmp_path: Pa
         ]
         stat = second.ask("stat")
 
+    assert re.fullmatch("[a-z0-9]{32}", first.key)
+    assert second.key == first.key, "the open key is made and printed once"
     assert orphans
     assert not any(Path(f"/proc/{pid}").exists() for pid in orphans)
     assert [reply["result"] for reply in replies] == ["found", "found", "not found"]
@@ -131,14 +135,17 @@ def test_what_the_catalogue_learns_is_heard_without_a_restart(tmp_path: Path) ->
     assert (before, after) == ("not found", "found")
 
 
-def test_sigterm_ends_it_with_0_and_one_line(tmp_path: Path) -> None:
-    with served(tmp_path) as command:
+def test_open_to_others_it_says_what_that_means_and_sigterm_ends_it_with_0_and_one_line(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path, "", "--host", "0.0.0.0", "--allow-remote") as command:
         assert command.ask("info")["success"] is True
         command.process.send_signal(signal.SIGTERM)
         _, said = command.process.communicate(timeout=60)
 
     assert command.process.returncode == 0
     assert "Traceback" not in said
+    assert "warning: other machines can reach this address, and keys and audio travel unencrypted." in said
     assert said.splitlines()[-1].startswith("stopped; what was accepted")
 
 

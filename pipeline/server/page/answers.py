@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from pipeline.server.jobs import Record, State
+from pipeline.server.rows import Record, State
+from pipeline.wire.tracks import probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,10 @@ class Answer:
 
 def answer_of(record: Record) -> Answer:
     """A job's record as people read it."""
-    candidates = json.loads(record.reply).get("data", []) if record.reply else []
-    places = json.loads(record.places) if record.places else []
+    said = json.loads(record.reply) if record.reply else {}
+    candidates = said.get("data", [])
+    # Places are written with every answer; only one that an earlier earmark gave has none.
+    places = json.loads(record.places) if record.places else map(_place_told, candidates)
     found = []
     for candidate, place in zip(candidates, places, strict=True):
         name, *also = (
@@ -79,6 +83,13 @@ def answer_of(record: Record) -> Answer:
         found.append(Found(name, tuple(also), **place))
     made_at = datetime.fromtimestamp(record.created_at, UTC)
     return Answer(record.state, made_at, record.start_s, record.length_s, tuple(found))
+
+
+def _place_told(candidate: dict[str, Any]) -> dict[str, Any]:
+    """As much of a place as the API's own words tell."""
+    start_s, end_s = (float(word) for word in candidate["time"].split(" - "))
+    sure = probability(candidate["confidence"])
+    return {"track_id": "", "confidence": sure, "start_s": start_s, "end_s": end_s, "track_start_s": None}
 
 
 def clock(seconds: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from pipeline.audio import Decoder
 from pipeline.engine.catalogue import Catalogue
@@ -72,3 +73,4 @@ def attach(
     app.mount("/static", StaticFiles(directory=FOLDER / "static"), name="static")
     for kind in (PageError, RequestValidationError, Refusal, EarmarkError, Exception):
         app.add_exception_handler(kind, desk.on_page_error)
+    app.add_exception_handler(HTTPException, desk.on_no_such_page)

@@ -16,9 +16,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 
 from pipeline import __version__
 from pipeline.errors import EarmarkError
+from pipeline.server.app import is_of_the_api, no_such_address
 from pipeline.server.door import ClientLeft, Door
 from pipeline.server.form import Form
 from pipeline.server.page.access import Access, Visitor, hand_out
@@ -149,7 +151,19 @@ class Desk:
             page.headers["connection"] = "close"
         return page
 
+    async def on_no_such_page(self, request: Request, error: Exception) -> Response:
+        """The page for an address that there is not; the API and machines hear what they know."""
+        if is_of_the_api(request.url.path):
+            return await no_such_address(request, error)
+        return await self.on_page_error(request, error)
+
     def _told(self, request: Request, error: Exception) -> PageError:
+        if isinstance(error, HTTPException):
+            if error.status_code == 405:
+                return PageError(405, "That cannot be done here.", "Begin at the first page.")
+            return PageError(
+                error.status_code, "There is no such page.", "Look whether the address is right."
+            )
         if isinstance(error, Refusal):
             return PageError(*_WORDS.get(error.error, (503, "That did not work.", "Try again in a minute.")))
         if isinstance(error, RequestValidationError):

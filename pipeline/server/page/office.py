@@ -20,7 +20,9 @@ from pipeline.server.page.desk import Desk, PageError
 from pipeline.server.page.shelf import Shelf
 from pipeline.server.workers import Readiness
 
-MOST_JOBS: Final = 100
+PAGE_JOBS: Final = 100
+MOST_PAGES: Final = 1_000_000
+"""A page's number may be anything; SQLite skips no more rows than fit into 64 bits."""
 
 _READINESS: Final = {
     Readiness.SERVING: "Ready: recordings are being named.",
@@ -66,17 +68,21 @@ class Office:
         router.add_api_route("/sign-out", self.sign_out, methods=["POST"], response_class=Response)
         return router
 
-    async def jobs(self, request: Request) -> Response:
+    async def jobs(self, request: Request, page: int = 1) -> Response:
         """The jobs of the last five minutes; older ones are forgotten, as the API promises."""
         self._desk.admin(request)
-        records = await self._desk.asked(lambda: self._jobs.recent(MOST_JOBS))
+        number = min(max(page, 1), MOST_PAGES)
+        skip = (number - 1) * PAGE_JOBS
+        records, count = await self._desk.asked(lambda: self._jobs.recent(PAGE_JOBS, skip=skip))
         accounts = await self._desk.asked(self._accounts.all)
         return self._desk.page(
             request,
             "jobs.html",
             jobs=[(record.key_id, answer_of(record)) for record in records],
             hints={account.key_id: f"{account.hint}…" for account in accounts},
-            most=MOST_JOBS,
+            count=count,
+            number=number,
+            pages=max(-(-count // PAGE_JOBS), 1),
         )
 
     async def keys(self, request: Request) -> Response:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -26,6 +28,8 @@ PLAYABLE: Final = {
 }
 """What browsers play as it is; everything else is decoded for them."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -46,12 +50,15 @@ class Shelf:
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
         self.uploads = uploads
+        # What lies there now was brought by earlier processes; whether a track needs it is seen with the catalogue.
+        self._left = list(uploads.glob("*")) if uploads.is_dir() else []
 
     def catalogue(self) -> Catalogue:
         """The catalogue as it is now. Raises StorageError."""
         with self._lock:
             if self._catalogue is None:
                 self._catalogue = self._open()
+                self._sweep(self._catalogue)
             self._catalogue.refresh()
             return self._catalogue
 
@@ -81,6 +88,16 @@ class Shelf:
         if folder.parent == self.uploads and Path(path).is_file():
             Path(path).unlink()
             Path(folder).rmdir()
+
+    def _sweep(self, catalogue: Catalogue) -> None:
+        """Delete what a process that was killed had kept of an addition and never added."""
+        # By the folder's own name, which no other has: the state folder may have been moved since.
+        needed = {PurePath(track.path).parent.name for track in catalogue.tracks()}
+        for folder in self._left:
+            if folder.name not in needed:
+                _log.info("an upload that never came into the catalogue is deleted")
+                shutil.rmtree(folder, ignore_errors=True)
+        self._left.clear()
 
     def source(self, track: KnownTrack) -> Source | None:
         """The file a track came from; None when it is gone, or is not the one that was added."""
