@@ -72,6 +72,11 @@ class Candidate:
     log_odds: float = float("-inf")
 
     @property
+    def key(self) -> tuple[str, int]:
+        """What tells its track from every other: shard and number."""
+        return self.part.shard.name, self.number
+
+    @property
     def track(self) -> KnownTrack:
         return self.part.shard.tracks[self.number].track
 
@@ -110,9 +115,8 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate a track, by falling z."""
     best: dict[tuple[str, int], Candidate] = {}
     for candidate in candidates:
-        key = (candidate.part.shard.name, candidate.number)
-        if key not in best or candidate.z > best[key].z:
-            best[key] = candidate
+        if candidate.key not in best or candidate.z > best[candidate.key].z:
+            best[candidate.key] = candidate
     return sorted(best.values(), key=lambda candidate: -candidate.z)
 
 

@@ -147,13 +147,17 @@ def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
     """The share of the second track's peaks that lie on or next to one of the first's: 1 for one recording."""
     if not len(one.at) or not len(other.at):
         return 0.0
-    near = np.zeros(
-        (max(one.at.max(), other.at.max()) + 3, max(one.bin.max(), other.bin.max()) + 3), np.bool_
-    )
+    shape = (int(max(one.at.max(), other.at.max())) + 1, int(max(one.bin.max(), other.bin.max())) + 1)
+    return float(near_peaks(one, shape)[other.at, other.bin].mean())
+
+
+def near_peaks(peaks: HeardPeaks, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Which cells of a map of that shape [frames, bins] lie on or next to one of the peaks."""
+    near = np.zeros((shape[0] + 2, shape[1] + 2), np.bool_)
     for frames in range(3):
         for bins in range(3):
-            near[one.at + frames, one.bin + bins] = True
-    return float(near[other.at + 1, other.bin + 1].mean())
+            near[peaks.at + frames, peaks.bin + bins] = True
+    return near[1:-1, 1:-1]
 
 
 @compiled
