@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,9 @@ SPAN_LOOKS: Final = 2
 
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
+
+LONGEST_FADE: Final = 125
+"""Frames (4 s)."""
 
 SAME_Z_SHARE: Final = 0.6
 SAME_SPAN_SHARE: Final = 0.5
@@ -50,7 +53,7 @@ class Heard:
 
 
 Group = tuple[Heard, ...]
-"""The tracks that are one recording, heard in a probe; the first stands for all."""
+"""The tracks that are one recording, heard in a probe; the best fit first."""
 
 
 def accepted(
@@ -70,7 +73,7 @@ def accepted(
             fits_by_the_same(query, group[0], heard) for group in grown
         ):
             grown.append((heard,))
-    return grown
+    return [tuple(sorted(group, key=lambda heard: -heard.candidate.z)) for group in grown]
 
 
 def hear(query: Query, candidate: Candidate) -> Heard:
@@ -91,12 +94,7 @@ def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
     )
     first, last = _largest_run(near / np.sqrt(np.maximum(squares, 1)) - SPAN_Z)
     for _ in range(SPAN_LOOKS):
-        inside = (peaks.at >= first) & (peaks.at <= last)
-        if not inside.any():
-            break
-        usual = np.average(z[inside], weights=peaks.weight[inside])
-        over = peaks.weight * (z - SPAN_SHARE * usual)
-        first, last = _largest_run(np.bincount(peaks.at, weights=over, minlength=query.frames))
+        first, last = _largest_run(_for_the_track(query, peaks, (first, last)))
     if first <= AT_THE_EDGE:
         first = 0
     if last >= query.frames - 1 - AT_THE_EDGE:
@@ -105,10 +103,41 @@ def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
 
 
 def _largest_run(values: npt.NDArray[Any]) -> tuple[int, int]:
-    """First and last index of the stretch with the largest sum."""
+    """First and last index of the stretch with the largest sum; of such the shortest: a track may begin silently."""
     sums = np.cumsum(np.append(0.0, values))
     last = int(np.argmax(sums[1:] - np.minimum.accumulate(sums[:-1])))
-    return int(np.argmin(sums[: last + 1])), last
+    return last - int(np.argmin(sums[last::-1])), last
+
+
+def _for_the_track(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """How much each frame of the probe speaks for the track, if it fits as well there as in that span: [frames]."""
+    z = query.z_map[peaks.at, peaks.bin]
+    inside = (peaks.at >= span[0]) & (peaks.at <= span[1])
+    usual = np.average(z[inside], weights=peaks.weight[inside]) if inside.any() else 1.0
+    over = peaks.weight * (z - SPAN_SHARE * usual) * usual
+    return np.bincount(peaks.at, weights=over, minlength=query.frames).astype(np.float64)
+
+
+def parted(query: Query, groups: Sequence[Group]) -> list[Group]:
+    """The groups, in none of which the end of one that fades out overlaps the beginning of the next that fades in.
+
+    Each then ends, or begins, where both fit alike. What is heard together for longer than a fade stays together.
+    """
+    spans = [group[0].span for group in groups]
+    for one, (first, last) in enumerate(spans):
+        for other, (begins, ends) in enumerate(spans):
+            if first < begins < last < ends and last - begins < LONGEST_FADE:
+                going, coming = (
+                    _for_the_track(query, groups[n][0].peaks, groups[n][0].span)[begins : last + 1]
+                    for n in (one, other)
+                )
+                meeting = begins + int(np.argmax(np.cumsum(np.append(0.0, going - coming))))
+                spans[one] = (spans[one][0], max(meeting - 1, first))
+                spans[other] = (meeting, spans[other][1])
+    return [
+        tuple(replace(heard, span=span) if heard is group[0] else heard for heard in group)
+        for group, span in zip(groups, spans, strict=True)
+    ]
 
 
 def same_recording(best: Heard, other: Heard) -> bool:

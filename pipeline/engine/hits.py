@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.engine.bent import search_bent
 from pipeline.engine.further import heard_further
-from pipeline.engine.heard import Group, accepted, hear
+from pipeline.engine.heard import Group, accepted, hear, parted
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.search import Candidate, Part, search_plain
 from pipeline.engine.spectrum import BINS_PER_OCTAVE, FRAME_S, WINDOW
@@ -58,7 +58,7 @@ def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
         return []
     found = [hear(query, candidate) for candidate in _search(query, parts)]
     groups = heard_further(query, parts, accepted(query, found, ACCEPT_LOG_ODDS))
-    hits = [_hit(query, len(pcm), group) for group in groups]
+    hits = [_hit(query, len(pcm), group) for group in parted(query, groups)]
     return sorted(hits, key=lambda hit: -hit.log_odds)
 
 
@@ -82,8 +82,8 @@ def _search(query: Query, parts: Sequence[Part]) -> list[Candidate]:
 
 
 def _hit(query: Query, samples: int, group: Group) -> Hit:
-    """The hit of the group's best fit, which is not always its likeliest; the others are its other names."""
-    best = max(group, key=lambda heard: heard.candidate.z)
+    """The hit of the group's best fit; the others are its other names."""
+    best = group[0]
     candidate = best.candidate
     log_odds = max(heard.candidate.log_odds for heard in group)
     first, last = best.span
