@@ -172,7 +172,7 @@ def places(
     """The verified places of one shard, one a track."""
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
-    # Fewer than `most` may be handed on though more have votes: all in a loop of one track, say, which then has no rival.
+    # Fewer than `most` may be handed on though more have votes: all of one loop, say, which then has no rival.
     unseen_votes = int(voted.votes[-1]) if len(voted.votes) else 0
     number = shard.owners(voted.frame)
     alive = ~part.removed[number]
