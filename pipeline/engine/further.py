@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.engine.bent import search_every_way
 from pipeline.engine.heard import Group, Heard, accepted, hear
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query, query_of
 from pipeline.engine.search import Part, search_plain
@@ -78,11 +79,13 @@ def _look(query: Query, parts: Sequence[Part], stretch: Stretch, groups: Sequenc
     if short is None:
         return []
     known = {heard.candidate.key for group in groups for heard in group}
+    # At other tempi and pitches only beside what was found: it would cost as much again for all that is not known.
+    search = search_every_way if groups else search_plain
     found = []
-    for candidate in search_plain(short, parts):
+    for candidate in search(short, parts):
         if candidate.key in known:
             continue
-        start = candidate.frame - first
+        start = candidate.frame - round(first * candidate.tempo)
         fit = align(
             query.z_map,
             candidate.part.shard.peaks,

@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engine.bent import search_bent
+from pipeline.engine.bent import search_every_way
 from pipeline.engine.further import heard_further
 from pipeline.engine.heard import Group, accepted, hear, parted
 from pipeline.engine.query import Query, make_query
-from pipeline.engine.search import Candidate, Part, search_plain
+from pipeline.engine.search import Part
 from pipeline.engine.spectrum import BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -20,9 +20,6 @@ from pipeline.model import RATE_HZ, Pcm
 ACCEPT_LOG_ODDS: Final = 0.5
 """Below these odds (62 %) nothing is said. In some 3 200 searches for music that was not there the worst wrong track
 came to 0.3, tracks with shared material apart: those reach 15. See docs/engine.md."""
-
-SURE_LOG_ODDS: Final = 5.0
-"""Below these odds the other tempi and pitches are tried as well: one of them may fit much better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     query = make_query(pcm)
     if query is None:
         return []
-    found = [hear(query, candidate) for candidate in _search(query, parts)]
+    found = [hear(query, candidate) for candidate in search_every_way(query, parts)]
     groups = heard_further(query, parts, accepted(query, found, ACCEPT_LOG_ODDS))
     hits = [_hit(query, len(pcm), group) for group in parted(query, groups)]
     return sorted(hits, key=lambda hit: -hit.log_odds)
@@ -67,18 +64,7 @@ def find_candidates(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     query = make_query(pcm)
     if query is None:
         return []
-    return [_hit(query, len(pcm), (hear(query, candidate),)) for candidate in _search(query, parts)]
-
-
-def _search(query: Query, parts: Sequence[Part]) -> list[Candidate]:
-    """The candidates of all passes that were needed, each track as it fits best, likeliest first."""
-    found = search_plain(query, parts)
-    if not found or found[0].log_odds < SURE_LOG_ODDS:
-        found = sorted([*found, *search_bent(query, parts)], key=lambda candidate: -candidate.log_odds)
-    seen: dict[tuple[str, int], Candidate] = {}
-    for candidate in found:
-        seen.setdefault(candidate.key, candidate)
-    return list(seen.values())
+    return [_hit(query, len(pcm), (hear(query, candidate),)) for candidate in search_every_way(query, parts)]
 
 
 def _hit(query: Query, samples: int, group: Group) -> Hit:
