@@ -17,14 +17,13 @@ import logging
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 
 from pipeline.audio import Decoder
-from pipeline.batch.ask import Asker, Patience, PutOff, Unanswered
+from pipeline.batch.ask import Asker, Patience
+from pipeline.batch.backlog import Backlog
 from pipeline.batch.budget import budget_of
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.identify import Desk, FileJob, Question
@@ -35,8 +34,8 @@ from pipeline.batch.services import Services
 from pipeline.batch.standing import stands
 from pipeline.batch.tally import Counts, Tally
 from pipeline.batch.walk import walk
-from pipeline.errors import CapReached, EarmarkError, MediaError, ServiceError, UsageError
-from pipeline.ledger import Answer, Ledger, Upload
+from pipeline.errors import CapReached, EarmarkError, MediaError, UsageError
+from pipeline.ledger import Answer, Ledger
 from pipeline.model import FileStatus, Metered, Recognizer, SourceFile
 from pipeline.retry import SystemClock
 
@@ -45,9 +44,6 @@ ADMITTED_AT_ONCE = 200
 
 MOST_PUT_OFF = 10_000
 """Files of the last turn, at most: bounds memory. If more uploads break off, the next run asks again."""
-
-SLOW_EVERY_S = 5.0
-"""The pause between two rounds of questions for the answers that are long in coming."""
 
 FAILED = {FileStatus.FAILED, FileStatus.UNREADABLE}
 
@@ -148,10 +144,11 @@ class _Run:
         self._workers = workers
         self._local: queue.Queue[tuple[SourceFile, int] | None] = queue.Queue(2 * workers)
         self._paying: queue.Queue[Question | None] = queue.Queue(options.jobs)
-        self._old_collected = threading.Event()
+        self._backlog = Backlog(
+            ledger.uploads, recognizers, self._asker, jobs=options.jobs, guarded=self._guarded
+        )
         self._put_off: list[tuple[SourceFile, int]] = []
         self._last_turn = False
-        self._ended = threading.Event()
         self._troubles = troubles
         self._capped: CapReached | None = None
         self._broken: BaseException | None = None
@@ -163,7 +160,7 @@ class _Run:
         """All threads, from before the walk until everything it put in is answered or pending."""
         local = [threading.Thread(target=self._answer_files, name=f"local-{n}") for n in range(self._workers)]
         paying = [threading.Thread(target=self._pay, name=f"paying-{n}") for n in range(self._options.jobs)]
-        collecting = threading.Thread(target=self._collect_old, name="collect")
+        collecting = threading.Thread(target=self._backlog.collect, name="collect")
         for recognizer in self._recognizers:
             if isinstance(recognizer, Metered):
                 recognizer.heed(self._stop)
@@ -187,7 +184,7 @@ class _Run:
                 thread.join()
             with self._guarded():
                 self._take_last_turn()
-            self._ended.set()
+            self._backlog.end()
             collecting.join()
             self._end()
 
@@ -198,7 +195,7 @@ class _Run:
                 self._answer_file(source, file_id)
 
     def _pay(self) -> None:
-        self._old_collected.wait()
+        self._backlog.collected.wait()
         while (question := self._paying.get()) is not None:
             with self._guarded():
                 self._desk.carry_on(question, may_pay=True)
@@ -258,21 +255,6 @@ class _Run:
                     return
             self._tally.counted(total)
 
-    def _collect_old(self) -> None:
-        """Answers that were paid for by a run that was cut short come before anything new is sent.
-
-        What the service still works on is asked for again now and then, until the run ends.
-        """
-        with self._guarded(), ThreadPoolExecutor(self._options.jobs, thread_name_prefix="collect") as pool:
-            for recognizer in filter(_is_paid, self._recognizers):
-                waiting = self._ledger.uploads.waiting(recognizer.name)
-                list(pool.map(partial(self._collect, recognizer), waiting))
-                self._asker.settle(recognizer)
-        self._old_collected.set()
-        while not self._ended.wait(SLOW_EVERY_S):
-            with self._guarded():
-                self._asker.collect_slow()
-
     def _take_last_turn(self) -> None:
         """Ask once more about the files that were put off: nothing else is on its way now, and one goes at a time."""
         if not self._put_off:
@@ -281,21 +263,12 @@ class _Run:
         _log.info(
             "All other files are done, what was put off is asked once more: files=%d", len(self._put_off)
         )
-        for recognizer in filter(_is_paid, self._recognizers):
-            self._asker.settle(recognizer)
+        for recognizer in self._recognizers:
+            if recognizer.paid:
+                self._asker.settle(recognizer)
         self._asker.begin_last_turn()
         for source, file_id in self._put_off:
             self._answer_file(source, file_id)
-
-    def _collect(self, recognizer: Recognizer, upload: Upload) -> None:
-        try:
-            self._asker.collect(recognizer, upload)
-        except (Unanswered, PutOff, ServiceError) as error:
-            _log.info(
-                "An answer of an earlier run could not be collected: upload_id=%d error=%s",
-                upload.upload_id,
-                error,
-            )
 
     def _answer_file(self, source: SourceFile, file_id: int) -> None:
         if (why := self._ended_early()) is not None:
@@ -360,10 +333,6 @@ class _Run:
         else:
             exit_code = 3 if self._troubles or any(counts.by_status[status] for status in FAILED) else 0
         return Outcome(self._run_id, exit_code, stopped_by, interrupted, counts, tuple(self._troubles))
-
-
-def _is_paid(recognizer: Recognizer) -> bool:
-    return recognizer.paid
 
 
 def _questions(job: FileJob, pieces: Iterable[Piece]) -> Iterator[Question]:
