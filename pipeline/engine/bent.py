@@ -12,7 +12,7 @@ from pipeline.engine.query import Query
 from pipeline.engine.search import Bend, Candidate, Part, best_of_each_track, places, scored, search_plain
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
-from pipeline.engine.vote import Ballot
+from pipeline.engine.vote import ballot_for
 
 SPEED_BINS: Final = 7
 TEMPO_STEP: Final = 0.025
@@ -51,10 +51,10 @@ def search_every_way(query: Query, parts: Sequence[Part]) -> list[Candidate]:
 
 def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe at another tempo or pitch, most likely first."""
-    ballots = [Ballot.for_frames(part.shard.frames) for part in parts]
-    found = []
+    ballots = [ballot_for(part.shard.frames) for part in parts]
+    found, bendable = [], query.bendable()
     for bend in BENDS:
-        keys, frames = query.bent_landmarks(bend.tempo, bend.shift)
+        keys, frames = bendable.landmarks(bend.tempo, bend.shift)
         fits = [
             candidate
             for part, ballot in zip(parts, ballots, strict=True)

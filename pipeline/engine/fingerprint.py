@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pipeline.engine.landmarks import Frames, Keys, landmarks
 from pipeline.engine.peaks import AROUND_FRAMES, BLOCK, Peaks, find_peaks, salience
-from pipeline.engine.spectrum import HOP, WINDOW, Level, log_spectrum
+from pipeline.engine.spectrum import BINS, HOP, WINDOW, Level, log_spectrum
 from pipeline.model import RATE_HZ, Pcm
 
 STORED_PER_BLOCK: Final = 64
@@ -56,7 +56,7 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
     def counted() -> Iterator[Pcm]:
         nonlocal samples
         for block in blocks:
-            digest.update(block.astype("<i2", copy=False).tobytes())
+            digest.update(np.ascontiguousarray(block, "<i2").data)
             samples += len(block)
             yield block
 
@@ -69,15 +69,16 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
         np.concatenate([part.bin for part in parts]),
         np.concatenate([part.salience for part in parts]),
     )
-    keys, key_frame = landmarks(peaks.strongest(TIED_PER_BLOCK), FAN_OUT)
     stored = peaks.strongest(STORED_PER_BLOCK)
+    ranks = stored.ranks()
+    keys, key_frame = landmarks(stored.only(ranks < TIED_PER_BLOCK), FAN_OUT)
     return Fingerprint(
         samples,
         digest.hexdigest(),
         frames,
         stored.frame,
         stored.bin.astype(np.uint16),
-        np.searchsorted(CLASSES, stored.ranks(), side="right").astype(np.uint8),
+        np.searchsorted(CLASSES, ranks, side="right").astype(np.uint8),
         keys,
         key_frame,
     )
@@ -85,22 +86,21 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
 
 def _peaks_by_chunk(blocks: Iterable[Pcm]) -> Iterator[tuple[Peaks, int]]:
     """The peaks of each CHUNK of frames, and how many frames there were up to its end."""
-    held: Level | None = None  # a chunk, after the last AROUND_FRAMES of the one before it
+    before, held = np.empty((0, BINS), np.float32), np.empty((0, BINS), np.float32)
     done = 0
     for level in _levels(blocks):
-        if held is not None:
-            yield _chunk_peaks(held, level, done), done + CHUNK
-            done += CHUNK
-            level = np.concatenate([held[-AROUND_FRAMES:], level])
+        if len(held):
+            yield _chunk_peaks(before, held, level, done), done + CHUNK
+            before, done = held[-AROUND_FRAMES:], done + CHUNK
         held = level
-    if held is not None:
-        yield _chunk_peaks(held, held[:0], done), done + len(held) - min(AROUND_FRAMES, done)
+    if len(held):
+        yield _chunk_peaks(before, held, held[:0], done), done + len(held)
 
 
-def _chunk_peaks(level: Level, following: Level, done: int) -> Peaks:
-    context = min(AROUND_FRAMES, done)
-    seen = np.concatenate([level, following[:AROUND_FRAMES]])
-    found = find_peaks(seen, salience(seen), context, len(level), STORED_PER_BLOCK)
+def _chunk_peaks(before: Level, level: Level, following: Level, done: int) -> Peaks:
+    seen = np.concatenate([before, level, following[:AROUND_FRAMES]])
+    context = len(before)
+    found = find_peaks(seen, salience(seen), context, context + len(level), STORED_PER_BLOCK)
     return Peaks(found.frame + (done - context), found.bin, found.salience)
 
 

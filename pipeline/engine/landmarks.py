@@ -44,7 +44,8 @@ def _tied(peaks: Peaks, side: npt.NDArray[np.int32], fan_out: int, probes: int) 
     room = len(peaks.frame) * fan_out * probes
     keys, frames = np.empty(room, np.uint32), np.empty(room, np.int32)
     reach = (BINS, BINS_SPAN, FRAMES_MIN, FRAMES_SPAN)
-    made = _tie(peaks.frame, peaks.bin, peaks.salience, side, fan_out, probes, reach, keys, frames)
+    best = np.empty(fan_out, np.int32)
+    made = _tie(peaks.frame, peaks.bin, peaks.salience, side, best, probes, reach, keys, frames)
     return keys[:made], frames[:made]
 
 
@@ -54,7 +55,7 @@ def _tie(
     bins: npt.NDArray[np.int32],
     height: npt.NDArray[np.float32],
     side: npt.NDArray[np.int32],
-    fan_out: int,
+    best: npt.NDArray[np.int32],
     probes: int,
     reach: tuple[int, int, int, int],
     keys: Keys,
@@ -62,7 +63,7 @@ def _tie(
 ) -> int:
     width, bins_span, frames_min, frames_span = reach
     half = bins_span // 2
-    best = np.empty(fan_out, np.int32)
+    fan_out = best.size
     made = 0
     for i in range(frame.size):
         found = 0

@@ -45,15 +45,24 @@ class Peaks:
 
     def strongest(self, per_block: int) -> Peaks:
         """At most `per_block` peaks of each block, in order of time."""
-        kept = np.flatnonzero(self.ranks() < per_block)
-        kept = kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])]
+        crowded = np.bincount(self.frame // BLOCK).max(initial=0) > per_block
+        kept = np.flatnonzero(self.ranks() < per_block) if crowded else np.arange(len(self.frame))
+        return self.only(kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])])
+
+    def only(self, kept: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Peaks:
+        """These peaks, in the order of `kept` or, with a mask, in their own."""
         return Peaks(self.frame[kept], self.bin[kept], self.salience[kept])
 
 
 def salience(level: Level) -> Level:
     """How far each level stands out of its surroundings, in log2 of power: [frames, bins]."""
     standing_out = np.empty_like(level)
-    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, standing_out)
+    width = level.shape[1]
+    here = np.arange(width)
+    beside = np.minimum(here + AROUND_BINS, width - 1) - np.maximum(here - AROUND_BINS, 0) + 1
+    sums, total = np.zeros(width + 2 * AROUND_BINS, np.float32), np.empty(width, np.float32)
+    share = (1 / beside).astype(np.float32)
+    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, share, sums, total, standing_out)
     return standing_out
 
 
@@ -63,38 +72,58 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
     side = NEIGHBOURS + 1
     room = -(-(last - first) // side) * -(-level.shape[1] // side)
     frame, bins = np.empty(room, np.int32), np.empty(room, np.int32)
-    found = _pick(level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), frame, bins)
+    width = level.shape[1]
+    loudest, around = np.full(width + 2 * NEIGHBOURS, -np.inf, np.float32), np.empty(width, np.float32)
+    hopeful = np.zeros(-(-width // 8), np.uint64)
+    found = _pick(
+        level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), loudest, around,
+        hopeful, hopeful.view(np.uint8), frame, bins,
+    )  # fmt: skip
     frame, bins = frame[:found], bins[:found]
     # Blocks begin at `first`.
     strongest = Peaks(frame - np.int32(first), bins, standing_out[frame, bins]).strongest(per_block)
     return Peaks(strongest.frame + np.int32(first), strongest.bin, strongest.salience)
 
 
+# The loops below go over rows, by plain indices and without branches: such the compiler does many turns of at once.
+
+
 @compiled
-def _minus_local_mean(level: Level, frames: int, bins: int, out: Level) -> None:
+def _minus_local_mean(
+    level: Level,
+    frames: int,
+    bins: int,
+    share: npt.NDArray[np.float32],
+    sums: npt.NDArray[np.float32],
+    total: npt.NDArray[np.float32],
+    out: Level,
+) -> None:
+    # `sums` are those of the frames around, with nothing on either side; `share` is 1 over the bins around each.
     length, width = level.shape
-    column = np.zeros(width, np.float32)
+    column = sums[bins : bins + width]
     for t in range(min(frames, length)):
+        row = level[t]
         for b in range(width):
-            column[b] += level[t, b]
+            column[b] += row[b]
     for t in range(length):
         if t + frames < length:
+            row = level[t + frames]
             for b in range(width):
-                column[b] += level[t + frames, b]
+                column[b] += row[b]
         if t - frames - 1 >= 0:
+            row = level[t - frames - 1]
             for b in range(width):
-                column[b] -= level[t - frames - 1, b]
-        rows = min(t + frames, length - 1) - max(t - frames, 0) + 1
-        total = np.float32(0.0)
-        for b in range(min(bins, width)):
-            total += column[b]
+                column[b] -= row[b]
         for b in range(width):
-            if b + bins < width:
-                total += column[b + bins]
-            if b - bins - 1 >= 0:
-                total -= column[b - bins - 1]
-            columns = min(b + bins, width - 1) - max(b - bins, 0) + 1
-            out[t, b] = level[t, b] - total / np.float32(rows * columns)
+            total[b] = np.float32(0.0)
+        for offset in range(2 * bins + 1):
+            beside = sums[offset : offset + width]
+            for b in range(width):
+                total[b] += beside[b]
+        rows = np.float32(1.0) / np.float32(min(t + frames, length - 1) - max(t - frames, 0) + 1)
+        here, standing_out = level[t], out[t]
+        for b in range(width):
+            standing_out[b] = here[b] - total[b] * share[b] * rows
 
 
 @compiled
@@ -116,22 +145,38 @@ def _pick(
     last: int,
     reach: int,
     floor: np.float32,
+    loudest: npt.NDArray[np.float32],
+    around: npt.NDArray[np.float32],
+    eight_hopeful: npt.NDArray[np.uint64],
+    hopeful: npt.NDArray[np.uint8],
     frame: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
 ) -> int:
+    # `loudest` is that of the frames around, with nothing on either side; `hopeful` and its eights are one memory.
     width = level.shape[1]
-    around = np.empty(width, np.float32)
+    column, hope = loudest[reach : reach + width], hopeful[:width]
     found = 0
     for t in range(first, last):
-        # In loops without a branch, of which the compiler does many turns at once, nearly all that is no peak goes.
+        here, salient = level[t], standing_out[t]
         for b in range(width):
-            around[b] = level[t, b]
+            column[b] = here[b]
         for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
+            row = level[u]
             for b in range(width):
-                around[b] = level[u, b] if level[u, b] > around[b] else around[b]
+                column[b] = row[b] if row[b] > column[b] else column[b]
         for b in range(width):
-            hopeful = (level[t, b] >= around[b]) & (standing_out[t, b] > floor)
-            if hopeful and _is_highest(level, t, b, reach):
-                frame[found], bins[found] = t, b
-                found += 1
+            around[b] = column[b]
+        for offset in range(2 * reach + 1):
+            beside = loudest[offset : offset + width]
+            for b in range(width):
+                around[b] = beside[b] if beside[b] > around[b] else around[b]
+        for b in range(width):
+            hope[b] = (here[b] >= around[b]) & (salient[b] > floor)
+        # One cell in a hundred is a peak: look at eight at a time. Only equals are left to be told apart.
+        for group in range(eight_hopeful.size):
+            if eight_hopeful[group]:
+                for b in range(8 * group, 8 * group + 8):
+                    if hopeful[b] and _is_highest(level, t, b, reach):
+                        frame[found], bins[found] = t, b
+                        found += 1
     return found

@@ -29,6 +29,22 @@ MIN_PEAKS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Bendable:
+    """A probe's strongest peaks, and on which side of each (+1 above, -1 below) it is louder: [peaks]."""
+
+    peaks: Peaks
+    side: npt.NDArray[np.int32]
+
+    def landmarks(self, tempo: float, shift: int) -> tuple[Keys, Frames]:
+        """Keys to look up if the probe ran `tempo` times slower and sounded `shift` bins higher; the track's frames."""
+        moved = self.peaks.bin + np.int32(shift)
+        inside = (moved >= 0) & (moved < BINS)
+        frame = np.rint(self.peaks.frame[inside] * tempo).astype(np.int32)
+        bent = Peaks(frame, moved[inside], self.peaks.salience[inside])
+        return probing_landmarks(bent, self.side[inside], BENT_FAN_OUT)
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A probe's map for verification and its spectrogram [frames, BINS], which frames are no silence, and its peaks."""
 
@@ -45,14 +61,10 @@ class Query:
         """Keys to look up and the frame of the probe each begins at, as the probe was heard."""
         return probing_landmarks(self.peaks, louder_side(self.level, self.peaks), FAN_OUT)
 
-    def bent_landmarks(self, tempo: float, shift: int) -> tuple[Keys, Frames]:
-        """The same as if the probe ran `tempo` times slower and sounded `shift` bins higher; in the track's frames."""
+    def bendable(self) -> Bendable:
+        """The strongest peaks, to be looked for at other tempi and pitches."""
         peaks = self.peaks.strongest(BENT_PEAKS_PER_BLOCK)
-        moved = peaks.bin + np.int32(shift)
-        inside = (moved >= 0) & (moved < BINS)
-        frame = np.rint(peaks.frame[inside] * tempo).astype(np.int32)
-        bent = Peaks(frame, moved[inside], peaks.salience[inside])
-        return probing_landmarks(bent, louder_side(self.level, peaks)[inside], BENT_FAN_OUT)
+        return Bendable(peaks, louder_side(self.level, peaks))
 
 
 def make_query(pcm: Pcm) -> Query | None:

@@ -14,8 +14,8 @@ from pipeline.engine.score import Others, Vector, features, model
 from pipeline.engine.shard import Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
-from pipeline.engine.verify import HeardPeaks, align, peaks_shared, peaks_under
-from pipeline.engine.vote import Ballot, vote
+from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
+from pipeline.engine.vote import Ballot, ballot_for, vote
 
 PLACES: Final = 100
 """Places that voting hands to verification."""
@@ -104,9 +104,7 @@ def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     found = [
         candidate
         for part in parts
-        for candidate in places(
-            query, part, keys, frames, Ballot.for_frames(part.shard.frames), Bend(), PLACES
-        )
+        for candidate in places(query, part, keys, frames, ballot_for(part.shard.frames), Bend(), PLACES)
     ]
     return scored(query, best_of_each_track(found), "plain")
 
@@ -125,8 +123,8 @@ def scored(query: Query, candidates: Sequence[Candidate], name: str) -> list[Can
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
     heard = [candidate.heard_peaks(query) for candidate in ranked[:SCORED]]
     rated = []
-    for candidate, own in zip(ranked, heard, strict=False):
-        same = [peaks_shared(own, other) >= SAME_PEAKS_SHARE for other in heard]
+    for candidate, own, shared in zip(ranked, heard, shares(heard), strict=False):
+        same = shared >= SAME_PEAKS_SHARE
         near = [other for other, is_same in zip(ranked, same, strict=False) if not is_same]
         apart = [other for other in (*near, *ranked[SCORED:]) if other is not candidate]
         others = _others(apart, query.frames * FRAME_S, name)
@@ -169,7 +167,7 @@ def places(
     bend: Bend,
     most: int,
 ) -> list[Candidate]:
-    """The verified places of one shard, one a track."""
+    """The verified places of one shard, one a track, by falling z."""
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
     # Fewer than `most` may be handed on though more have votes: all of one loop, say, which then has no rival.
@@ -180,7 +178,9 @@ def places(
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
-    return best_of_each_track(
+    by_fit = np.argsort(-fit.z, kind="stable")
+    best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
+    return [
         Candidate(
             part=part,
             number=int(number[i]),
@@ -191,5 +191,5 @@ def places(
             unseen_votes=unseen_votes,
             z=float(fit.z[i]),
         )
-        for i in range(len(frame))
-    )
+        for i in best_of_each
+    ]

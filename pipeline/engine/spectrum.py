@@ -43,53 +43,100 @@ def log_spectrum(pcm: Pcm) -> Level:
     """The level of every bin in every whole frame of int16 (or float32) samples at 8 kHz: [frame_count, BINS]."""
     frames = frame_count(len(pcm))
     level = np.empty((frames, BINS), np.float32)
-    if frames:
-        windows = np.lib.stride_tricks.sliding_window_view(pcm, WINDOW)[::HOP]
-        for start in range(0, frames, BATCH):
-            lines = scipy.fft.rfft(windows[start : start + BATCH] * _HANN, axis=1)
-            _strongest_line(
-                lines, _FIRST, _LAST, _WEIGHT, np.float32(POWER_FLOOR), level[start : start + BATCH]
-            )
-        np.log2(level, out=level)
+    samples = pcm.astype(np.float32)
+    windows = np.empty((min(frames, BATCH), WINDOW), np.float32)
+    spans = np.zeros((_SPAN_SIZES, _SPAN_ROOM), np.float32)
+    for start in range(0, frames, BATCH):
+        part = level[start : start + BATCH]
+        _cut(samples[start * HOP :], HOP, _HANN, windows[: len(part)])
+        lines = scipy.fft.rfft(windows[: len(part)], axis=1)
+        _strongest_line(
+            lines, spans, spans.reshape(-1), _NEEDED, _LEFT, _RIGHT, _NARROW, _BELOW, _WEIGHT,
+            np.float32(POWER_FLOOR), part,
+        )  # fmt: skip
+        np.log2(part, out=part)
     return level
 
 
-def _line_table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """For each bin the FFT lines in it (first to before last), or where none is, the two around it and a weight."""
+_SPAN_SIZES: Final = 4
+_SPAN_ROOM: Final = WINDOW // 2
+"""A bin holds 13 lines at most; of up to 16 the strongest is the stronger of two spans of 1, 2, 4 or 8 lines."""
+
+Table = npt.NDArray[np.uint32]
+
+
+def _line_tables() -> tuple[tuple[int, int], Table, Table, Table, Table, npt.NDArray[np.float32]]:
+    """Which lines are needed (first, and after the last), and where `_strongest_line` finds every bin in them.
+
+    A left and a right span, which may overlap, cover a bin's lines: [BINS] each. For the bins too narrow for a line of
+    their own they hold any span; those bins are listed, with the line below and the weight of the one above.
+    """
     line_hz = RATE_HZ / WINDOW
     edges = LOW_HZ * 2.0 ** ((np.arange(BINS + 1) - 0.5) / BINS_PER_OCTAVE) / line_hz
-    first = np.ceil(edges[:-1]).astype(np.int32)
-    last = np.ceil(edges[1:]).astype(np.int32)
-    centre = LOW_HZ * 2.0 ** (np.arange(BINS) / BINS_PER_OCTAVE) / line_hz
-    empty = first == last
-    first[empty] = last[empty] = np.floor(centre[empty]).astype(np.int32)
-    return first, last, (centre - np.floor(centre)).astype(np.float32)
+    first, end = np.ceil(edges[:-1]).astype(np.int64), np.ceil(edges[1:]).astype(np.int64)
+    narrow = np.flatnonzero(first == end)
+    centre = LOW_HZ * 2.0 ** (narrow / BINS_PER_OCTAVE) / line_hz
+    below = np.floor(centre)
+    size = np.log2(np.maximum(end - first, 1)).astype(np.int64)
+    left, right = size * _SPAN_ROOM + first, size * _SPAN_ROOM + end - 2**size
+    tables = (table.astype(np.uint32) for table in (left, right, narrow, below))
+    return (int(min(first[0], below[0])), int(end[-1]) + 1), *tables, (centre - below).astype(np.float32)
 
 
-_FIRST, _LAST, _WEIGHT = _line_table()
+_NEEDED, _LEFT, _RIGHT, _NARROW, _BELOW, _WEIGHT = _line_tables()
+
+
+# The loops below go over slices, by plain indices and without branches: such the compiler does many turns of at once.
+
+
+@compiled
+def _cut(
+    samples: npt.NDArray[np.float32],
+    hop: int,
+    shape: npt.NDArray[np.float32],
+    windows: npt.NDArray[np.float32],
+) -> None:
+    for t in range(windows.shape[0]):
+        heard, window = samples[t * hop :], windows[t]
+        for i in range(window.size):
+            window[i] = heard[i] * shape[i]
 
 
 @compiled
 def _strongest_line(
     lines: npt.NDArray[np.complex64],
-    first: npt.NDArray[np.int32],
-    last: npt.NDArray[np.int32],
+    spans: npt.NDArray[np.float32],
+    flat_spans: npt.NDArray[np.float32],
+    needed: tuple[int, int],
+    left: Table,
+    right: Table,
+    narrow: Table,
+    below: Table,
     weight: npt.NDArray[np.float32],
     floor: np.float32,
     power: npt.NDArray[np.float32],
 ) -> None:
-    # Squares first, in a loop of its own: it has no branches, so the compiler does many at a time.
-    lowest, highest = first[0], last[-1] + 1
-    squares = np.empty(highest, np.float32)
+    first, end = needed
+    squares = spans[0]
+    after = squares[1:]
     for t in range(lines.shape[0]):
-        for line in range(lowest, highest):
-            value = lines[t, line]
-            squares[line] = value.real * value.real + value.imag * value.imag
-        for b in range(first.size):
-            most = floor
-            if first[b] == last[b]:
-                here = (np.float32(1.0) - weight[b]) * squares[first[b]] + weight[b] * squares[first[b] + 1]
-                most = max(most, here)
-            for line in range(first[b], last[b]):
-                most = max(most, squares[line])
-            power[t, b] = most
+        heard, square, bins = lines[t, first:end], squares[first:end], power[t]
+        for i in range(square.size):
+            square[i] = heard[i].real * heard[i].real + heard[i].imag * heard[i].imag
+        for size in range(1, spans.shape[0]):
+            half = 1 << size - 1
+            one, other, both = (
+                spans[size - 1, first:end],
+                spans[size - 1, first + half :],
+                spans[size, first:],
+            )
+            for i in range(one.size - half):
+                both[i] = one[i] if one[i] > other[i] else other[i]
+        for b in range(bins.size):
+            one_b, other_b = flat_spans[left[b]], flat_spans[right[b]]
+            most = one_b if one_b > other_b else other_b
+            bins[b] = most if most > floor else floor
+        for n in range(narrow.size):
+            line = below[n]
+            most = (np.float32(1.0) - weight[n]) * squares[line] + weight[n] * after[line]
+            bins[narrow[n]] = most if most > floor else floor

@@ -5,6 +5,7 @@ It reads the probe's spectrogram, not its peaks, so no peak need survive noise, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,9 +119,12 @@ def align(
     `tempo` is how much faster the probe runs than the track, `shift` how many bins lower it sounds; both [places].
     """
     best = Alignment(np.empty(len(frame), np.float32), np.empty(len(frame), np.int64))
+    offsets = 2 * MAX_FRAMES_OFF + 1
+    room = int(len(z_map) * max(tempo, default=1)) + 2 * offsets + 2
     layout = (BLOCK, int(BIN_MASK), CLASS_BIT, int(CLASS_MASK), FRAME_BIT)
     _align(
-        z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift, MAX_FRAMES_OFF,
+        z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift,
+        np.empty(room, np.uint32), np.empty(room, np.float32), np.empty(offsets), np.empty(offsets),
         best.z, best.frame,
     )  # fmt: skip
     return best
@@ -145,18 +149,35 @@ def peaks_under(
 
 def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
     """The share of the second track's peaks that lie on or next to one of the first's: 1 for one recording."""
-    if not len(one.at) or not len(other.at):
-        return 0.0
-    shape = (int(max(one.at.max(), other.at.max())) + 1, int(max(one.bin.max(), other.bin.max())) + 1)
-    return float(near_peaks(one, shape)[other.at, other.bin].mean())
+    return float(shares([one, other])[0, 1])
+
+
+def shares(tracks: Sequence[HeardPeaks]) -> npt.NDArray[np.float64]:
+    """`peaks_shared` of each (row) with each (column) of up to eight tracks: [tracks, tracks]."""
+    shared = np.zeros((len(tracks), len(tracks)))
+    heard = [track for track in tracks if len(track.at)]
+    if not heard:
+        return shared
+    # A map with a bit for each track, set where it has a peak, then also beside it.
+    size = max(track.at.max() for track in heard) + 3, max(track.bin.max() for track in heard) + 3
+    near = np.zeros(size, np.uint8)
+    for number, track in enumerate(tracks):
+        near[track.at + 1, track.bin + 1] |= np.uint8(1 << number)
+    near[1:-1] |= near[:-2] | near[2:]
+    near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
+    for number, track in enumerate(tracks):
+        if len(track.at):
+            bits = np.unpackbits(near[track.at + 1, track.bin + 1, None], axis=1, bitorder="little")
+            shared[:, number] = bits[:, : len(tracks)].mean(axis=0)
+    return shared
 
 
 def near_peaks(peaks: HeardPeaks, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Which cells of a map of that shape [frames, bins] lie on or next to one of the peaks."""
     near = np.zeros((shape[0] + 2, shape[1] + 2), np.bool_)
-    for frames in range(3):
-        for bins in range(3):
-            near[peaks.at + frames, peaks.bin + bins] = True
+    near[peaks.at + 1, peaks.bin + 1] = True
+    near[1:-1] |= near[:-2] | near[2:]
+    near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
     return near[1:-1, 1:-1]
 
 
@@ -170,32 +191,47 @@ def _align(
     places: npt.NDArray[np.int64],
     tempo: npt.NDArray[np.float32],
     shift: npt.NDArray[np.int32],
-    reach: int,
+    heard_at: npt.NDArray[np.uint32],
+    inside: npt.NDArray[np.float32],
+    total: npt.NDArray[np.float64],
+    square: npt.NDArray[np.float64],
     best_z: npt.NDArray[np.float32],
     best_frame: npt.NDArray[np.int64],
 ) -> None:
     block, bin_mask, class_bit, class_mask, frame_bit = layout
     frames, width = z_map.shape
-    total, square = np.empty(2 * reach + 1, np.float64), np.empty(2 * reach + 1, np.float64)
+    offsets = total.size
+    reach = offsets // 2
+    at_tempo = np.float32(0.0)
     for i in range(places.size):
-        total[:], square[:] = 0.0, 0.0
-        slower = np.float32(1.0) / tempo[i]
+        if tempo[i] != at_tempo:
+            # Where the probe has the track's frame that many (less `offsets`) after the place, if it has it.
+            at_tempo = tempo[i]
+            slower = np.float32(1.0) / at_tempo
+            for n in range(heard_at.size):
+                at = int(np.floor(np.float32(n - offsets) * slower + np.float32(0.5)))
+                is_inside = 0 <= at < frames
+                heard_at[n], inside[n] = at if is_inside else 0, np.float32(is_inside)
+        for d in range(offsets):
+            total[d], square[d] = 0.0, 0.0
         last = (places[i] + reach + np.int64(frames * tempo[i])) // block + 1
         for b in range(max((places[i] - reach) // block, 0), min(last, first.size - 1)):
             for p in range(first[b], first[b + 1]):
                 peak = np.int64(packed[p])
                 heard = (peak & bin_mask) - shift[i]
-                if heard < 0 or heard >= width:
+                start = b * block + (peak >> frame_bit) - places[i] + reach + 1
+                if heard < 0 or heard >= width or start < 0 or start + offsets > heard_at.size:
                     continue
-                weight = class_weight[peak >> class_bit & class_mask]
-                start = np.float32(b * block + (peak >> frame_bit) - places[i] + reach)
-                for d in range(2 * reach + 1):
-                    at = int(np.floor((start - np.float32(d)) * slower + np.float32(0.5)))
-                    if 0 <= at < frames:
-                        total[d] += weight * z_map[at, heard]
-                        square[d] += weight * weight
+                weight, column = class_weight[peak >> class_bit & class_mask], np.uint64(heard)
+                rows, counts = heard_at[start : start + offsets], inside[start : start + offsets]
+                for d in range(offsets):
+                    counted = weight * counts[d]
+                    total[d] += counted * z_map[rows[d], column]
+                    square[d] += counted * counted
         best_z[i], best_frame[i] = 0.0, places[i]
-        for d in range(2 * reach + 1):
-            z = total[d] / np.sqrt(square[d]) if square[d] else 0.0
+        for d in range(offsets):
+            # The later in the track, the earlier in the probe.
+            last_first = offsets - 1 - d
+            z = total[last_first] / np.sqrt(square[last_first]) if square[last_first] else 0.0
             if z > best_z[i]:
                 best_z[i], best_frame[i] = z, places[i] + d - reach

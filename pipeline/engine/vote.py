@@ -14,22 +14,18 @@ from pipeline.engine.landmarks import Frames, Keys
 CELL_BITS: Final = 2
 """A cell gathers offsets of 4 frames (128 ms); a place is scored by two neighbouring cells."""
 
+_RUN: Final = 64
+"""Cells whose best score is found first: few runs hold a place worth a closer look."""
 _MOST_VOTES: Final = 4096
 """Where the histogram of scores ends: beyond it no order among places is needed."""
 
+Ballot = npt.NDArray[np.uint16]
+"""Room for the votes of one search over one shard, empty between its passes; not to be shared by threads."""
 
-@dataclass(slots=True)
-class Ballot:
-    """Room for the votes of one search over one shard, reused by its passes; not to be shared by threads."""
 
-    votes: npt.NDArray[np.uint16]
-    touched: npt.NDArray[np.int32]
-
-    @classmethod
-    def for_frames(cls, frames: int) -> Ballot:
-        """Room for a shard of that many frames. Untouched pages of it cost no memory."""
-        cells = (frames >> CELL_BITS) + 3
-        return cls(np.zeros(cells, np.uint16), np.empty(cells, np.int32))
+def ballot_for(frames: int) -> Ballot:
+    """Room for a shard of that many frames: whole runs of cells, and two more that are looked at from the last."""
+    return np.zeros(-(-((frames >> CELL_BITS) + 1) // _RUN) * _RUN + 2, np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,13 @@ def vote(
 
     `frames` must stay below the gap before every track, so that no offset is negative.
     """
-    touched = _count(first_posting, postings, keys, frames, CELL_BITS, ballot.votes, ballot.touched)
+    starts, ends = np.empty(len(keys), np.uint32), np.empty(len(keys), np.uint32)
+    _count(first_posting, postings, keys, frames, CELL_BITS, starts, ends, ballot)
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
-    found = _best(ballot.votes, ballot.touched[:touched], most, _MOST_VOTES, cells, votes)
+    tops, histogram = np.empty(len(ballot) // _RUN, np.uint16), np.zeros(_MOST_VOTES + 1, np.int32)
+    found = _best(ballot, _RUN, room, tops, histogram, cells, votes)
+    ballot[:] = 0
     order = np.argsort(-votes[:found], kind="stable")[:most]
     return Places(cells[order].astype(np.int64) << CELL_BITS, votes[order])
 
@@ -68,57 +67,78 @@ def _count(
     keys: Keys,
     frames: Frames,
     cell_bits: int,
-    votes: npt.NDArray[np.uint16],
-    touched: npt.NDArray[np.int32],
+    starts: npt.NDArray[np.uint32],
+    ends: npt.NDArray[np.uint32],
+    votes: Ballot,
 ) -> int:
-    count = 0
+    # Two thirds of the time would go by waiting for postings to come from memory, one key after the other. Here all are
+    # asked for at once; their sum is returned lest the compiler see that nobody wants it.
+    asked_for = 0
     for i in range(keys.size):
-        for p in range(first_posting[keys[i]], first_posting[keys[i] + 1]):
+        starts[i], ends[i] = first_posting[keys[i]], first_posting[keys[i] + np.uint32(1)]
+        if starts[i] < ends[i]:
+            asked_for += postings[starts[i], 0]
+    for i in range(keys.size):
+        for p in range(starts[i], ends[i]):
             frame = np.int64(postings[p, 0]) | np.int64(postings[p, 1]) << 8 | np.int64(postings[p, 2]) << 16
             offset = frame - frames[i]
-            if offset < 0:
-                continue
-            cell = offset >> cell_bits
-            had = votes[cell]
-            if had == 0:
-                touched[count] = cell
-                count += 1
-            if had < 65535:
-                votes[cell] = had + 1
-    return count
+            if offset >= 0:
+                cell = np.uint64(offset >> cell_bits)
+                # Two cells' votes together still fit 16 bits.
+                votes[cell] += np.uint16(votes[cell] < 32767)
+    return asked_for
 
 
 @compiled
 def _best(
-    votes: npt.NDArray[np.uint16],
-    touched: npt.NDArray[np.int32],
-    most: int,
-    most_votes: int,
+    votes: Ballot,
+    run: int,
+    enough: int,
+    tops: npt.NDArray[np.uint16],
+    histogram: npt.NDArray[np.int32],
     cells: npt.NDArray[np.int32],
     scores: npt.NDArray[np.int32],
 ) -> int:
-    """Collect the cells that outdo their neighbours and reach the score of the `most`-th; clear the ballot."""
-    histogram = np.zeros(most_votes + 1, np.int32)
-    for cell in touched:
-        score = np.int32(votes[cell]) + np.int32(votes[cell + 1])
-        histogram[score if score < most_votes else most_votes] += 1
-    enough, bar = 0, most_votes
-    while bar > 1 and enough + histogram[bar] < most * 2:
-        enough += histogram[bar]
+    """Collect the cells that outdo their neighbours and reach the score of the one that is `enough`-th."""
+    most_votes = histogram.size - 1
+    for r in range(tops.size):
+        here, beside = votes[r * run : (r + 1) * run], votes[r * run + 1 :]
+        top = np.uint16(0)
+        for c in range(here.size):
+            top = max(top, np.uint16(here[c] + beside[c]))
+        tops[r] = top
+        histogram[top if top < most_votes else most_votes] += 1
+    # The best of a run may be the empty cell before the next. So among twice as many runs there are `enough` cells.
+    floor, above = most_votes, histogram[most_votes]
+    while floor > 1 and above < 2 * enough:
+        floor -= 1
+        above += histogram[floor]
+    for score in range(histogram.size):
+        histogram[score] = 0
+    for r in range(tops.size):
+        if tops[r] >= floor:
+            for c in range(r * run, (r + 1) * run):
+                both = np.int64(votes[c]) + np.int64(votes[c + 1])
+                if votes[c]:
+                    histogram[both if both < most_votes else most_votes] += 1
+    above, bar = 0, most_votes
+    while bar > 1 and above + histogram[bar] < enough:
+        above += histogram[bar]
         bar -= 1
     found = 0
     # First what lies above the bar, for at the bar itself there may be thousands.
-    for above in (True, False):
-        for cell in touched:
-            score = np.int32(votes[cell]) + np.int32(votes[cell + 1])
-            if (score <= bar) == above or score < bar or found == cells.size:
+    for beyond in (True, False):
+        for r in range(tops.size):
+            if tops[r] < bar + beyond:
                 continue
-            before = np.int32(votes[cell]) + (np.int32(votes[cell - 1]) if cell > 0 else 0)
-            after = np.int32(votes[cell + 1]) + np.int32(votes[cell + 2])
-            # Of equals the later one: the earlier may have no vote of its own and so never be looked at.
-            if score > after and score >= before:
-                cells[found], scores[found] = cell, score
-                found += 1
-    for cell in touched:
-        votes[cell] = 0
+            for c in range(r * run, (r + 1) * run):
+                both = np.int64(votes[c]) + np.int64(votes[c + 1])
+                if (both > bar) != beyond or both < bar or not votes[c] or found == cells.size:
+                    continue
+                before = np.int64(votes[c]) + (np.int64(votes[c - 1]) if c > 0 else 0)
+                after = np.int64(votes[c + 1]) + np.int64(votes[c + 2])
+                # Of equals the later one, so that a place has one cell at most.
+                if both > after and both >= before:
+                    cells[found], scores[found] = c, both
+                    found += 1
     return found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
+from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 
@@ -77,3 +80,14 @@ def entry(seed: int, length_s: float = 40.0) -> Entry:
     """A tune as the catalogue takes it."""
     pcm = tune(seed, length_s)
     return Entry(KnownTrack(f"tune-{seed}", f"Tune {seed}", "Numpy", path=f"/music/{seed}.flac"), [pcm])
+
+
+def named(catalogue: Catalogue, seed: int) -> list[str]:
+    """The tracks named for 8 s from the midst of a tune."""
+    return [hit.track_id for hit in catalogue.search(cut(tune(seed), 12.3, 8))]
+
+
+def shard_of(folder: Path) -> Path:
+    """The only shard of a catalogue folder."""
+    (shard,) = folder.glob("shard-*")
+    return shard

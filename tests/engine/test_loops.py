@@ -1,0 +1,174 @@
+"""The compiled loops, made for speed, do what the plain way of saying it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.fft
+from scipy import ndimage
+
+from pipeline.engine.peaks import (
+    AROUND_BINS,
+    AROUND_FRAMES,
+    MIN_SALIENCE,
+    NEIGHBOURS,
+    find_peaks,
+    salience,
+)
+from pipeline.engine.spectrum import (
+    BINS,
+    BINS_PER_OCTAVE,
+    HOP,
+    LOW_HZ,
+    POWER_FLOOR,
+    WINDOW,
+    Level,
+    log_spectrum,
+)
+from pipeline.engine.verify import (
+    CLASS_BIT,
+    CLASS_WEIGHT,
+    FRAME_BIT,
+    MAX_FRAMES_OFF,
+    HeardPeaks,
+    StoredPeaks,
+    align,
+    shares,
+)
+from pipeline.engine.vote import ballot_for, vote
+from pipeline.model import RATE_HZ
+from tests.engine.melodies import tune
+
+PCM = tune(7, 12)
+
+
+@pytest.fixture(scope="module")
+def level() -> Level:
+    return log_spectrum(PCM)
+
+
+def test_a_bin_has_the_strongest_of_its_lines_to_the_last_bit(level: Level) -> None:
+    frames = np.lib.stride_tricks.sliding_window_view(PCM, WINDOW)[::HOP]
+    lines = scipy.fft.rfft(frames * np.hanning(WINDOW + 1)[:-1].astype(np.float32), axis=1)
+    squares = lines.real**2 + lines.imag**2
+    edges = LOW_HZ * 2.0 ** ((np.arange(BINS + 1) - 0.5) / BINS_PER_OCTAVE) * WINDOW / RATE_HZ
+    centre = LOW_HZ * 2.0 ** (np.arange(BINS) / BINS_PER_OCTAVE) * WINDOW / RATE_HZ
+
+    for bin_ in range(BINS):
+        first, end = int(np.ceil(edges[bin_])), int(np.ceil(edges[bin_ + 1]))
+        if first < end:
+            power = squares[:, first:end].max(axis=1)
+        else:
+            below = int(centre[bin_])
+            weight = np.float32(centre[bin_] - below)
+            power = (np.float32(1) - weight) * squares[:, below] + weight * squares[:, below + 1]
+        assert np.array_equal(level[:, bin_], np.log2(np.maximum(power, np.float32(POWER_FLOOR)))), bin_
+
+
+def test_salience_is_what_a_level_has_over_the_mean_around_it(level: Level) -> None:
+    size = 2 * AROUND_FRAMES + 1, 2 * AROUND_BINS + 1
+    total, count = (
+        ndimage.uniform_filter(each, size, mode="constant")
+        for each in (level.astype(np.float64), np.ones(level.shape))
+    )
+
+    assert salience(level) == pytest.approx(level - total / count, abs=1e-4)
+
+
+def test_peaks_are_what_nothing_near_exceeds_and_of_equals_the_first(level: Level) -> None:
+    plateaus = np.round(level)  # with many equals
+    standing_out = salience(plateaus)
+    found = find_peaks(plateaus, standing_out, 3, len(level) - 2, BINS)
+
+    expected = []
+    for t, b in np.argwhere(standing_out > np.float32(MIN_SALIENCE)).tolist():
+        top, left = max(t - NEIGHBOURS, 0), max(b - NEIGHBOURS, 0)
+        near = plateaus[top : t + NEIGHBOURS + 1, left : b + NEIGHBOURS + 1]
+        first = np.unravel_index(int(near.argmax()), near.shape)
+        if 3 <= t < len(level) - 2 and (top + first[0], left + first[1]) == (t, b):
+            expected.append((t, b))
+    assert list(zip(found.frame.tolist(), found.bin.tolist(), strict=True)) == expected
+    assert len(expected) > 100
+
+
+@pytest.mark.parametrize("most", [1, 16, 100])
+def test_places_are_the_cells_with_most_votes(most: int) -> None:
+    rng = np.random.default_rng(5)
+    shard_frames, tied = 40_000, 3_000
+    starts = np.sort(rng.integers(2_000, shard_frames, tied)).astype(np.uint32)
+    starts[:200] = 2_000 + 900  # one place that many agree on
+    postings = starts.view(np.uint8).reshape(-1, 4)[:, :3].copy()
+    first_posting = np.arange(0, tied + 1, 10, dtype=np.uint32)
+    keys = rng.permutation(len(first_posting) - 1).astype(np.uint32)
+    frames = rng.integers(0, 900, len(keys)).astype(np.int32)
+    frames[keys < 20] = 900
+    ballot = ballot_for(shard_frames)
+
+    places = vote(first_posting, postings, keys, frames, ballot, most=most)
+
+    votes = np.zeros(len(ballot), np.int64)
+    for key, frame in zip(keys.tolist(), frames.tolist(), strict=True):
+        np.add.at(votes, (starts[first_posting[key] : first_posting[key + 1]].astype(int) - frame) >> 2, 1)
+    both = votes[:-1] + votes[1:]
+    assert places.frame[0] >> 2 == 500
+    assert places.votes.tolist() == both[places.frame >> 2].tolist() == sorted(places.votes, reverse=True)
+    # Of every run of cells in which the score does not fall, one counts: none that is higher was left out.
+    peaks = [c for c in range(1, len(both) - 1) if votes[c] and both[c - 1] <= both[c] > both[c + 1]]
+    assert places.votes.tolist() == sorted(both[peaks], reverse=True)[: len(places.votes)]
+    assert len(places.votes) == min(most, len(peaks))
+    assert not ballot.any()
+
+
+@pytest.mark.parametrize(("tempo", "shift"), [(1.0, 0), (0.9, 3), (1.1, -5)])
+def test_a_place_fits_as_well_as_its_peaks_are_loud_in_the_probe(tempo: float, shift: int) -> None:
+    rng = np.random.default_rng(6)
+    z_map = rng.standard_normal((150, BINS)).astype(np.float32)
+    blocks, each = 30, 40
+    frame, bins = rng.integers(0, 32, (blocks, each)), rng.integers(0, BINS, (blocks, each))
+    kind = rng.integers(0, 4, (blocks, each))
+    packed = (frame << FRAME_BIT | kind << CLASS_BIT | bins).astype(np.uint16).ravel()
+    peaks = StoredPeaks(np.arange(0, blocks * each + 1, each, dtype=np.uint32), packed)
+    places = np.array([-40, 0, 333, 500, 900])
+
+    found = align(
+        z_map,
+        peaks,
+        places,
+        np.full(len(places), tempo, np.float32),
+        np.full(len(places), shift, np.int32),
+    )
+
+    at_track, heard = (frame + 32 * np.arange(blocks)[:, None]).ravel(), (bins - shift).ravel()
+    weight = CLASS_WEIGHT[kind.ravel()]
+    for n, place in enumerate(places.tolist()):
+        fits = {}
+        for start in range(place - MAX_FRAMES_OFF, place + MAX_FRAMES_OFF + 1):
+            slower = np.float32(1) / np.float32(tempo)
+            at = np.floor((at_track - start).astype(np.float32) * slower + np.float32(0.5)).astype(int)
+            inside = (at >= 0) & (at < len(z_map)) & (heard >= 0) & (heard < BINS)
+            fit = weight[inside] * z_map[at[inside], heard[inside]]
+            fits[start] = fit.sum(dtype=float) / np.sqrt((weight[inside] ** 2).sum(dtype=float))
+        assert found.z[n] == pytest.approx(max(0, *fits.values()), abs=1e-5)
+        assert found.frame[n] == max(fits, key=lambda start: fits[start])
+
+
+def test_shared_peaks_are_those_on_or_beside_one_of_the_others() -> None:
+    rng = np.random.default_rng(8)
+    tracks = [
+        HeardPeaks(
+            rng.integers(0, 50, count).astype(np.int32),
+            rng.integers(0, BINS, count).astype(np.int32),
+            np.ones(count, np.float32),
+        )
+        for count in (300, 0, 40, 1, 900, 5, 77, 300)
+    ]
+
+    shared = shares(tracks)
+
+    for i, one in enumerate(tracks):
+        for j, other in enumerate(tracks):
+            near = [
+                bool(((abs(one.at - at) <= 1) & (abs(one.bin - bin_) <= 1)).any())
+                for at, bin_ in zip(other.at, other.bin, strict=True)
+            ]
+            assert shared[i, j] == (np.mean(near) if near else 0), (i, j)
