@@ -23,7 +23,7 @@ LAST := data/.last-identify
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench bench-engine clean
+.PHONY: help identify demo plan report catalogue serve doctor test test-all soak lint bench bench-engine bench-several clean
 
 help: ## print this list
 	@echo 'make identify MUSIC=~/Music    says what every file of that folder is'
@@ -120,6 +120,10 @@ bench: $(VENV)/.tests ## how fast: decoding, fingerprints, a whole run
 
 bench-engine: $(VENV)/.tests ## how well: what the engine recognises in the music of MUSIC, degraded in every way
 	@$(folders); set --; [ -z "$$MUSIC" ] || set -- "$$MUSIC"; $(VENV)/bin/python -m bench.recognition $(ARGS) "$$@"
+
+bench-several: $(VENV)/.tests ## how well: several tracks of MUSIC in one clip, copies of them, tracklists of long mixes
+	@$(folders); set --; [ -z "$$MUSIC" ] || set -- "$$MUSIC"; $(VENV)/bin/python -m bench.several $(ARGS) "$$@"; \
+	$(VENV)/bin/python -m bench.tracklist $(ARGS) "$$@"
 
 clean: ## remove what make made here: tools, sample, reports; never your ledger
 	rm -rf $(VENV) $(SAMPLE) $(SAMPLE_STATE) $(LAST) reports build dist .pytest_cache .mypy_cache .ruff_cache

@@ -69,7 +69,11 @@ class Query:
 
 def make_query(pcm: Pcm) -> Query | None:
     """The query for 8 kHz mono samples (of which the first 30 s are heard), or None where nothing could be found."""
-    level = log_spectrum(pcm[: int(MAX_SEGMENT_S * RATE_HZ)])
+    return query_of(log_spectrum(pcm[: int(MAX_SEGMENT_S * RATE_HZ)]))
+
+
+def query_of(level: Level) -> Query | None:
+    """The query for a spectrogram, or a stretch of one: [frames, BINS]."""
     if not len(level):
         return None
     audible = audible_frames(level)

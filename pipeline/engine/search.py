@@ -72,6 +72,11 @@ class Candidate:
     log_odds: float = float("-inf")
 
     @property
+    def key(self) -> tuple[str, int]:
+        """What tells its track from every other: shard and number."""
+        return self.part.shard.name, self.number
+
+    @property
     def track(self) -> KnownTrack:
         return self.part.shard.tracks[self.number].track
 
@@ -108,9 +113,8 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate a track, by falling z."""
     best: dict[tuple[str, int], Candidate] = {}
     for candidate in candidates:
-        key = (candidate.part.shard.name, candidate.number)
-        if key not in best or candidate.z > best[key].z:
-            best[key] = candidate
+        if candidate.key not in best or candidate.z > best[candidate.key].z:
+            best[candidate.key] = candidate
     return sorted(best.values(), key=lambda candidate: -candidate.z)
 
 
@@ -166,7 +170,8 @@ def places(
     """The verified places of one shard, one a track, by falling z."""
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
-    unseen_votes = int(voted.votes[-1]) if len(voted.votes) == most else 0
+    # Fewer than `most` may be handed on though more have votes: all of one loop, say, which then has no rival.
+    unseen_votes = int(voted.votes[-1]) if len(voted.votes) else 0
     number = shard.owners(voted.frame)
     alive = ~part.removed[number]
     frame, number, votes = voted.frame[alive], number[alive], voted.votes[alive]

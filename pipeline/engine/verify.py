@@ -172,6 +172,15 @@ def shares(tracks: Sequence[HeardPeaks]) -> npt.NDArray[np.float64]:
     return shared
 
 
+def near_peaks(peaks: HeardPeaks, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Which cells of a map of that shape [frames, bins] lie on or next to one of the peaks."""
+    near = np.zeros((shape[0] + 2, shape[1] + 2), np.bool_)
+    near[peaks.at + 1, peaks.bin + 1] = True
+    near[1:-1] |= near[:-2] | near[2:]
+    near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
+    return near[1:-1, 1:-1]
+
+
 @compiled
 def _align(
     z_map: Level,

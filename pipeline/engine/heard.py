@@ -1,0 +1,164 @@
+"""Where in a probe a track is heard, and whether two that are heard there are one recording, kin, or strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.engine.query import MIN_HEARD_FRAMES, Query
+from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate
+from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
+
+SPAN_FRAMES: Final = 47
+SPAN_Z: Final = 2.0
+"""At first sight a track is heard where the z score of 1.5 s around stays above this, more or less."""
+SPAN_SHARE: Final = 0.45
+"""Looked at closer it is heard where its peaks fit more than this part as well as they do at first sight: the run with
+the largest sum. With half the edges of a fade would be its middle, but what is heard under talk would have gaps."""
+SPAN_LOOKS: Final = 2
+
+AT_THE_EDGE: Final = 12
+"""Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
+
+LONGEST_FADE: Final = 125
+"""Frames (4 s)."""
+
+SAME_Z_SHARE: Final = 0.6
+SAME_SPAN_SHARE: Final = 0.5
+"""Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks."""
+
+OWN_Z_SHARE: Final = 0.8
+"""Without the peaks of another track in the probe, one that is also heard keeps 87 % of its z or more (59 mixes of two
+at 0 dB); one that is another version of the first, made of the same sounds, 71 % at most (14 pairs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A candidate with its peaks in the probe, and the frames where they fit."""
+
+    candidate: Candidate
+    peaks: HeardPeaks
+    span: tuple[int, int]
+    """First and last frame."""
+    frames: int
+    """How many audible frames of the probe the track could explain."""
+
+    def certain(self, bar_log_odds: float) -> bool:
+        """Whether the track can be said to be heard."""
+        return self.candidate.log_odds >= bar_log_odds and self.frames >= MIN_HEARD_FRAMES
+
+
+Group = tuple[Heard, ...]
+"""The tracks that are one recording, heard in a probe; the best fit first."""
+
+
+def accepted(
+    query: Query, found: Sequence[Heard], bar_log_odds: float, groups: Sequence[Group] = ()
+) -> list[Group]:
+    """Those groups, and one for each further recording that is certain; what is no stranger to it joins or is dropped.
+
+    The best fit speaks first: where two versions of a piece are certain, it is the one that is heard.
+    """
+    certain = {heard.candidate.key for heard in found if heard.certain(bar_log_odds)}
+    grown = list(groups)
+    for heard in sorted(found, key=lambda heard: (heard.candidate.key not in certain, -heard.candidate.z)):
+        own = next((n for n, group in enumerate(grown) if same_recording(group[0], heard)), None)
+        if own is not None:
+            grown[own] = (*grown[own], heard)
+        elif heard.candidate.key in certain and not any(
+            fits_by_the_same(query, group[0], heard) for group in grown
+        ):
+            grown.append((heard,))
+    return [tuple(sorted(group, key=lambda heard: -heard.candidate.z)) for group in grown]
+
+
+def hear(query: Query, candidate: Candidate) -> Heard:
+    """The candidate with where it is heard."""
+    peaks = candidate.heard_peaks(query)
+    frames = int(query.audible[peaks.at.min() : peaks.at.max() + 1].sum()) if len(peaks.at) else 0
+    return Heard(candidate, peaks, heard_span(query, peaks), frames)
+
+
+def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
+    """First and last frame of the probe where the peaks fit its map."""
+    z = query.z_map[peaks.at, peaks.bin]
+    total = np.bincount(peaks.at, weights=peaks.weight * z, minlength=query.frames)
+    square = np.bincount(peaks.at, weights=peaks.weight**2, minlength=query.frames)
+    around = np.ones(SPAN_FRAMES)
+    near, squares = (
+        np.convolve(each, around)[SPAN_FRAMES // 2 :][: query.frames] for each in (total, square)
+    )
+    first, last = _largest_run(near / np.sqrt(np.maximum(squares, 1)) - SPAN_Z)
+    for _ in range(SPAN_LOOKS):
+        first, last = _largest_run(_for_the_track(query, peaks, (first, last)))
+    if first <= AT_THE_EDGE:
+        first = 0
+    if last >= query.frames - 1 - AT_THE_EDGE:
+        last = query.frames - 1
+    return first, last
+
+
+def _largest_run(values: npt.NDArray[Any]) -> tuple[int, int]:
+    """First and last index of the stretch with the largest sum; of such the shortest: a track may begin silently."""
+    sums = np.cumsum(np.append(0.0, values))
+    last = int(np.argmax(sums[1:] - np.minimum.accumulate(sums[:-1])))
+    return last - int(np.argmin(sums[last::-1])), last
+
+
+def _for_the_track(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """How much each frame of the probe speaks for the track, if it fits as well there as in that span: [frames]."""
+    z = query.z_map[peaks.at, peaks.bin]
+    inside = (peaks.at >= span[0]) & (peaks.at <= span[1])
+    usual = np.average(z[inside], weights=peaks.weight[inside]) if inside.any() else 1.0
+    over = peaks.weight * (z - SPAN_SHARE * usual) * usual
+    return np.bincount(peaks.at, weights=over, minlength=query.frames).astype(np.float64)
+
+
+def parted(query: Query, groups: Sequence[Group]) -> list[Group]:
+    """The groups, in none of which the end of one that fades out overlaps the beginning of the next that fades in.
+
+    Each then ends, or begins, where both fit alike. What is heard together for longer than a fade stays together.
+    """
+    spans = [group[0].span for group in groups]
+    for one, (first, last) in enumerate(spans):
+        for other, (begins, ends) in enumerate(spans):
+            if first < begins < last < ends and last - begins < LONGEST_FADE:
+                going, coming = (
+                    _for_the_track(query, groups[n][0].peaks, groups[n][0].span)[begins : last + 1]
+                    for n in (one, other)
+                )
+                meeting = begins + int(np.argmax(np.cumsum(np.append(0.0, going - coming))))
+                spans[one] = (spans[one][0], max(meeting - 1, first))
+                spans[other] = (meeting, spans[other][1])
+    return [
+        tuple(replace(heard, span=span) if heard is group[0] else heard for heard in group)
+        for group, span in zip(groups, spans, strict=True)
+    ]
+
+
+def same_recording(best: Heard, other: Heard) -> bool:
+    """Whether the other track is the same recording as the first, under another name."""
+    if other.candidate.z < SAME_Z_SHARE * best.candidate.z:
+        return False
+    overlap = min(best.span[1], other.span[1]) - max(best.span[0], other.span[0])
+    if overlap < SAME_SPAN_SHARE * (best.span[1] - best.span[0]):
+        return False
+    return peaks_shared(best.peaks, other.peaks) >= SAME_PEAKS_SHARE
+
+
+def fits_by_the_same(query: Query, best: Heard, other: Heard) -> bool:
+    """Whether the other track is only heard because it shares sounds with the first: a remix, or another version."""
+    peaks = other.peaks
+    inside = (peaks.at >= other.span[0]) & (peaks.at <= other.span[1])
+    own = inside & ~near_peaks(best.peaks, query.z_map.shape)[peaks.at, peaks.bin]
+    return _z(query, peaks, own) < OWN_Z_SHARE * _z(query, peaks, inside)
+
+
+def _z(query: Query, peaks: HeardPeaks, chosen: npt.NDArray[np.bool_]) -> float:
+    at, bins, weight = peaks.at[chosen], peaks.bin[chosen], peaks.weight[chosen]
+    square = float(np.sum(weight**2))
+    return float(np.sum(weight * query.z_map[at, bins])) / np.sqrt(square) if square else 0.0
