@@ -66,6 +66,19 @@ def forbidden() -> MediaError:
     return MediaError("permission to read it was denied", hint="change its permissions, or run as its owner")
 
 
+def reading_failed(stderr: bytes, path: str) -> bool:
+    """Whether the disk, not the file, ended the decoding: what came out may be a part of it."""
+    return b"Input/output error" in stderr.replace(named(path), b"")
+
+
+def stopped_reading(after_s: float) -> MediaError:
+    return MediaError(
+        f"reading it failed after {after_s:.0f} s of sound: input/output error",
+        status=FileStatus.FAILED,
+        hint="check the disk it lies on, and run the same command again",
+    )
+
+
 def first_cause(stderr: bytes, path: str) -> str:
     """The first of ffmpeg's lines that gives a reason, without addresses and path, at most 200 characters."""
     name = named(path).decode("utf-8", "replace")

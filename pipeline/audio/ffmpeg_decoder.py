@@ -149,17 +149,19 @@ class FfmpegDecoder:
     def _stream(self, path: str, start_s: float, *, one_channel: bool) -> Generator[Pcm]:
         argv = command.whole(self._ffmpeg.path, path, start_s=start_s, one_channel=one_channel)
         with Child(argv, limits=_WHOLE_LIMITS) as child:
-            block, nothing = bytearray(), True
+            block, whole_blocks = bytearray(), 0
             for chunk in child.chunks():
                 block += chunk
                 if len(block) >= _BLOCK_BYTES:
                     block, full = block[_BLOCK_BYTES:], block[:_BLOCK_BYTES]
-                    nothing = False
+                    whole_blocks += 1
                     yield _pcm(full)
             if len(block) > 1:
                 yield _pcm(block)
-            elif nothing and not start_s:
+            elif not whole_blocks and not start_s:
                 raise chatter.translated(child.stderr, path)
+            if chatter.reading_failed(child.stderr, path):
+                raise chatter.stopped_reading(start_s + whole_blocks * BLOCK_S + len(block) / 2 / RATE_HZ)
 
     def measure(self, path: str) -> float:
         check_file(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.audio import Decoder, open_decoder
+from pipeline.audio.ffmpeg import find
 from pipeline.batch.budget import charged_seconds
 from pipeline.batch.convert import Piece, convert
 from pipeline.batch.options import Coverage, Options
 from pipeline.errors import MediaError
-from pipeline.model import MAX_SEGMENT_S, MIN_SEGMENT_S, RATE_HZ, SourceFile
+from pipeline.model import MAX_SEGMENT_S, MIN_SEGMENT_S, RATE_HZ, FileStatus, SourceFile
 from tests.audio.conftest import FORMATS
 from tests.audio.damage import Damage, damaged
+from tests.music import PITCHES_HZ, song, write
 
 WHOLE_S = 48.0
 """What the files of the album hold."""
@@ -88,3 +91,20 @@ def test_of_a_file_cut_anywhere_no_more_is_asked_about_than_there_is(
         check(path, decoder, Options(), most_s=heard_s + 0.1)
         for piece in pieces_of(path, decoder, Options()):
             assert piece.segment.end_s <= heard_s + 0.5
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace fails calls of the system")
+def test_a_disk_that_fails_midway_is_told_and_no_shorter_file(tmp_path: Path) -> None:
+    song_path = write(tmp_path / "song.wav", song(PITCHES_HZ["Anna"], 100))
+    failing = tmp_path / "ffmpeg"
+    fault = f"strace -f -qq -o {tmp_path / 'trace'} -P {song_path} -e inject=read:error=EIO:when=60+"
+    failing.write_text(f'#!/bin/sh\nexec {fault} {find().path} "$@"\n', "utf-8")
+    failing.chmod(0o755)
+    with open_decoder(backend="ffmpeg", ffmpeg=str(failing)) as decoder:
+        blocks = decoder.whole(str(song_path))
+        assert len(next(blocks)) == 30 * RATE_HZ
+        with pytest.raises(
+            MediaError, match=r"reading it failed after .* s of sound: input/output error"
+        ) as caught:
+            list(blocks)
+    assert caught.value.status is FileStatus.FAILED
