@@ -101,10 +101,10 @@ doctor: $(VENV)/.users ## check ffmpeg, formats, disk, key and catalogue
 	@$(EARMARK) doctor $(ARGS)
 
 test: $(VENV)/.tests lint ## lint, and every test that takes seconds
-	@$(VENV)/bin/python -m pytest -q -n 2 -m 'not slow' $(ARGS)
+	@$(VENV)/bin/python -m pytest -q -n 4 --dist worksteal -m 'not slow' $(ARGS)
 
 test-all: $(VENV)/.tests ## the tests that take minutes, which make test leaves out
-	@$(VENV)/bin/python -m pytest -q -n 2 -m slow $(ARGS)
+	@$(VENV)/bin/python -m pytest -q -n 4 --dist worksteal -m slow $(ARGS)
 
 soak: $(VENV)/.tests ## kill runs with -9 a thousand times (ARGS="--kills N"), and count what was charged twice
 	@$(VENV)/bin/python -m tests.e2e.soak $(ARGS)
