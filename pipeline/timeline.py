@@ -26,6 +26,9 @@ class Hearing:
     end_s: float
     match: Match
     recognizer: str
+    told_s: tuple[float, float]
+    """The same, as a service would tell that answers in whole seconds of the segment. What is one play is decided by
+    these: else one folder would get two reports, one from the catalogue here and one from the same catalogue served."""
 
     @property
     def length_s(self) -> float:
@@ -35,13 +38,11 @@ class Hearing:
 def hearings(segment: Segment, matches: Sequence[Match], recognizer: str) -> Iterator[Hearing]:
     """What was heard in a segment: its best match, and further ones that say something else of another stretch."""
     heard: list[Hearing] = []
-    for match in sorted(matches, key=_by_confidence):
-        start_s = segment.start_s + (match.start_s or 0.0)
-        end_s = segment.start_s + (segment.length_s if match.end_s is None else match.end_s)
-        # A service may answer in whole seconds, or of the file it was sent: never outside the segment.
-        start_s = min(max(start_s, segment.start_s), segment.end_s)
-        end_s = min(max(end_s, start_s), segment.end_s)
-        hearing = Hearing(start_s, end_s, match, recognizer)
+    # Of equals the service's own order decides: it may know more than its scores say.
+    for match in sorted(matches, key=lambda match: -match.confidence):
+        start_s, end_s = match.start_s or 0.0, segment.length_s if match.end_s is None else match.end_s
+        told_s = _within(segment, round(start_s), round(end_s))
+        hearing = Hearing(*_within(segment, start_s, end_s), match, recognizer, told_s)
         if not heard or (
             match.confidence >= ALSO_HEARD_FROM and all(_apart(hearing, other) for other in heard)
         ):
@@ -49,12 +50,18 @@ def hearings(segment: Segment, matches: Sequence[Match], recognizer: str) -> Ite
             yield hearing
 
 
+def _within(segment: Segment, start_s: float, end_s: float) -> tuple[float, float]:
+    """A span of a segment, placed in the file: a service may speak of more than the segment it was sent."""
+    first_s = min(max(segment.start_s + start_s, segment.start_s), segment.end_s)
+    return first_s, min(max(segment.start_s + end_s, first_s), segment.end_s)
+
+
 def plays(heard: Iterable[Hearing], *, gap_s: float) -> list[Play]:
     """The hearings joined: neighbours of one recording with no other recording in between and at most `gap_s` apart.
 
     The order of the hearings makes no difference.
     """
-    joined: list[Play] = []
+    joined: list[_Joined] = []
     # Where each name was first heard in its latest play: three hours of full coverage are too long to search.
     latest: dict[tuple[str, str], int] = {}
     for hearing in sorted(heard, key=_by_time):
@@ -64,8 +71,14 @@ def plays(heard: Iterable[Hearing], *, gap_s: float) -> list[Play]:
             joined[last] = _longer(joined[last], hearing)
         else:
             latest |= dict.fromkeys(names, len(joined))
-            joined.append(_play(hearing))
-    return joined
+            joined.append(_Joined(_play(hearing), hearing.told_s))
+    return [one.play for one in joined]
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    play: Play
+    told_s: tuple[float, float]
 
 
 def same_recording(one: Match, other: Match) -> bool:
@@ -84,14 +97,12 @@ def identities(match: Match) -> frozenset[tuple[str, str]]:
     return frozenset(ids | names)
 
 
-def _continues(joined: list[Play], last: int, hearing: Hearing, gap_s: float) -> bool:
-    play = joined[last]
-    if hearing.start_s - play.end_s > gap_s:
+def _continues(joined: list[_Joined], last: int, hearing: Hearing, gap_s: float) -> bool:
+    start_s, end_s = hearing.told_s[0], joined[last].told_s[1]
+    if start_s - end_s > gap_s:
         return False
     # Something else that began after this play and ended before the new hearing cuts it in two.
-    return all(
-        not (later.start_s >= play.end_s and later.end_s <= hearing.start_s) for later in joined[last + 1 :]
-    )
+    return all(not (later.told_s[0] >= end_s and later.told_s[1] <= start_s) for later in joined[last + 1 :])
 
 
 def _play(hearing: Hearing) -> Play:
@@ -101,31 +112,33 @@ def _play(hearing: Hearing) -> Play:
     )
 
 
-def _longer(play: Play, hearing: Hearing) -> Play:
-    match = hearing.match
+def _longer(joined: _Joined, hearing: Hearing) -> _Joined:
+    play, match = joined.play, hearing.match
     best = _play(hearing) if match.confidence > play.confidence else play
     scores = [score for score in (play.raw_score, match.raw_score) if score is not None]
-    return replace(
+    longer = replace(
         best,
-        start_s=play.start_s,
+        start_s=min(play.start_s, hearing.start_s),
         end_s=max(play.end_s, hearing.end_s),
         raw_score=max(scores, default=None),
     )
+    (first_s, last_s), (start_s, end_s) = joined.told_s, hearing.told_s
+    return _Joined(longer, (min(first_s, start_s), max(last_s, end_s)))
 
 
 def _apart(one: Hearing, other: Hearing) -> bool:
     if same_recording(one.match, other.match):
         return False
-    shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
-    return shared_s <= BRIEF_OVERLAP * min(one.length_s, other.length_s)
+    (start_s, end_s), (other_start_s, other_end_s) = one.told_s, other.told_s
+    shared_s = min(end_s, other_end_s) - max(start_s, other_start_s)
+    return shared_s <= BRIEF_OVERLAP * min(end_s - start_s, other_end_s - other_start_s)
 
 
-def _by_confidence(match: Match) -> tuple[float, float, str, str]:
-    return (-match.confidence, -(match.raw_score or 0.0), match.track.title, match.track.artist)
-
-
-def _by_time(hearing: Hearing) -> tuple[float, float, float, float, str, str]:
-    return (hearing.start_s, hearing.end_s, *_by_confidence(hearing.match))
+def _by_time(hearing: Hearing) -> tuple[float | str, ...]:
+    track = hearing.match.track
+    # What a service rounds comes last, and decides nothing but which of two hearings of one track is taken first.
+    rounded = (hearing.start_s, hearing.end_s, -hearing.match.confidence, -(hearing.match.raw_score or 0.0))
+    return (*hearing.told_s, track.title, track.artist, *rounded)
 
 
 @lru_cache(maxsize=4096)

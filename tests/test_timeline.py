@@ -10,7 +10,11 @@ from pipeline.timeline import Hearing, hearings, plays, same_recording
 
 
 def heard(title: str, start_s: float, end_s: float, confidence: float = 0.9) -> Hearing:
-    return Hearing(start_s, end_s, Match(Track(title, "Someone"), confidence), "catalogue")
+    return hearing(start_s, end_s, Match(Track(title, "Someone"), confidence))
+
+
+def hearing(start_s: float, end_s: float, match: Match) -> Hearing:
+    return Hearing(start_s, end_s, match, "catalogue", (round(start_s), round(end_s)))
 
 
 def spans(joined) -> list[tuple[str, float, float]]:
@@ -38,8 +42,8 @@ def test_tracks_that_overlap_in_a_crossfade_are_both_whole() -> None:
 
 
 def test_the_surest_hearing_lends_its_name_and_the_highest_raw_score_is_kept() -> None:
-    one = Hearing(0, 15, Match(Track("Song", "Band", "Sampler"), 0.6, 40), "audiotag")
-    other = Hearing(15, 30, Match(Track("Song", "Band", "Album"), 0.9, 30), "audiotag")
+    one = hearing(0, 15, Match(Track("Song", "Band", "Sampler"), 0.6, 40))
+    other = hearing(15, 30, Match(Track("Song", "Band", "Album"), 0.9, 30))
     (play,) = plays([one, other], gap_s=1)
     assert (play.track.album, play.confidence, play.raw_score) == ("Album", 0.9, 40)
 
