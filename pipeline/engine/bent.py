@@ -62,7 +62,7 @@ def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
         ]
         found += best_of_each_track(fits)[:KEPT]
     best = best_of_each_track(found)[:REFINED]
-    return scored(query, [_refined(query, candidate) for candidate in best], "bent")
+    return scored(query, [_refined(query, candidate) for candidate in best], "bent", parts)
 
 
 def _refined(query: Query, candidate: Candidate) -> Candidate:

@@ -25,8 +25,15 @@ FEATURES: Final = (
     "fit_over_bins",
     "t_time",
     "hit_share",
+    "fit_above_crowd",
+    "crowd",
+    "fit_above_rival",
+    "votes_lead",
+    "strong_peaks",
+    "weak_peaks",
 )
-"""What `features` measures, in this order; all but the last are logarithms."""
+"""What `features` measures, in this order. Ratios, as logarithms, tell most in a small catalogue; what accident can
+do grows with the catalogue, and there differences still tell."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -44,6 +51,9 @@ _SHIFTS: Final = np.concatenate(
 
 HIT: Final = 0.5
 """A peak is met where the probe's map exceeds this."""
+STRONG: Final = 1.0
+WEAK: Final = 0.7
+"""Weights of peaks: the better half of a block's, and the last third."""
 
 _TIME_GROUPS: Final = 12
 """The right track fits most of the time; an accident fits now and then."""
@@ -72,7 +82,9 @@ class Others:
     """What accident achieves: two of them may also be heard in the probe, and do better."""
     rival_z: float
     rival_votes: int
-    """Of the best of them."""
+    """Of the best of them, or what it would usually reach."""
+    most_votes: int
+    """Of the best of them in this search."""
 
 
 @cache
@@ -112,8 +124,18 @@ def features(
             np.log(fit / max(np.max(bin_), 2.0)),
             np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)),
             np.average(heard > HIT, weights=peaks.weight) if len(heard) else 0.0,
+            fit - others.crowd_z,
+            np.log(others.crowd_z),
+            max(fit - others.rival_z, 0.0),
+            np.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
+            _mean(heard[peaks.weight > STRONG]),
+            _mean(heard[peaks.weight < WEAK]),
         ]
     )
+
+
+def _mean(values: npt.NDArray[np.float32]) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _steadiness(

@@ -38,7 +38,7 @@ class Places:
 
 def vote(
     first_posting: npt.NDArray[np.uint32],
-    postings: npt.NDArray[np.uint8],
+    postings: npt.NDArray[np.uint32],
     keys: Keys,
     frames: Frames,
     ballot: Ballot,
@@ -63,7 +63,7 @@ def vote(
 @compiled
 def _count(
     first_posting: npt.NDArray[np.uint32],
-    postings: npt.NDArray[np.uint8],
+    postings: npt.NDArray[np.uint32],
     keys: Keys,
     frames: Frames,
     cell_bits: int,
@@ -77,11 +77,10 @@ def _count(
     for i in range(keys.size):
         starts[i], ends[i] = first_posting[keys[i]], first_posting[keys[i] + np.uint32(1)]
         if starts[i] < ends[i]:
-            asked_for += postings[starts[i], 0]
+            asked_for += postings[starts[i]]
     for i in range(keys.size):
         for p in range(starts[i], ends[i]):
-            frame = np.int64(postings[p, 0]) | np.int64(postings[p, 1]) << 8 | np.int64(postings[p, 2]) << 16
-            offset = frame - frames[i]
+            offset = np.int64(postings[p] >> np.uint32(8)) - frames[i]
             if offset >= 0:
                 cell = np.uint64(offset >> cell_bits)
                 # Two cells' votes together still fit 16 bits.

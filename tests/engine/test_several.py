@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.hits import Hit
-from pipeline.engine.query import make_query
-from pipeline.engine.search import search_plain
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import cut, entry, noisy, to_pcm, tune
@@ -98,18 +94,6 @@ def test_another_version_of_what_is_heard_is_no_second_track(catalogue: Catalogu
         (remix,) = catalogue.search(noisy(cut(REMIX, start_s, 15), snr_db))
 
         assert (original.track_id, remix.track_id) == ("tune-200", "remix")
-
-
-def test_a_track_that_all_places_are_of_leads_over_nobody(tmp_path: Path) -> None:
-    # A dozen seconds hold fewer places than voting hands on; music that is one loop may fill them all as well.
-    alone = Catalogue.open(tmp_path, create=True)
-    alone.add([entry(200, length_s=12)])
-    query = make_query(cut(tune(200, 12), 2, 6))
-    assert query is not None
-
-    (best,) = search_plain(query, alone.parts)
-
-    assert best.unseen_votes > 0
 
 
 def test_long_unknown_probes_are_not_found_at_any_look(catalogue: Catalogue) -> None:
