@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pipeline.model import Match, Play, Segment
+from pipeline.scale import score
 
 ALSO_HEARD_FROM = 0.5
 """A second track of one segment counts as heard, not as a mere candidate, from this confidence on."""
@@ -28,7 +29,8 @@ class Hearing:
     recognizer: str
     told_s: tuple[float, float]
     """The same, as a service would tell that answers in whole seconds of the segment. What is one play is decided by
-    these: else one folder would get two reports, one from the catalogue here and one from the same catalogue served."""
+    these, and by whole scores: else one folder would get two reports, one from the catalogue here and one from the same
+    catalogue served."""
 
     @property
     def length_s(self) -> float:
@@ -39,7 +41,7 @@ def hearings(segment: Segment, matches: Sequence[Match], recognizer: str) -> Ite
     """What was heard in a segment: its best match, and further ones that say something else of another stretch."""
     heard: list[Hearing] = []
     # Of equals the service's own order decides: it may know more than its scores say.
-    for match in sorted(matches, key=lambda match: -match.confidence):
+    for match in sorted(matches, key=lambda match: -score(match.confidence)):
         start_s, end_s = match.start_s or 0.0, segment.length_s if match.end_s is None else match.end_s
         told_s = _within(segment, round(start_s), round(end_s))
         hearing = Hearing(*_within(segment, start_s, end_s), match, recognizer, told_s)
@@ -114,7 +116,7 @@ def _play(hearing: Hearing) -> Play:
 
 def _longer(joined: _Joined, hearing: Hearing) -> _Joined:
     play, match = joined.play, hearing.match
-    best = _play(hearing) if match.confidence > play.confidence else play
+    best = _play(hearing) if score(match.confidence) > score(play.confidence) else play
     scores = [score for score in (play.raw_score, match.raw_score) if score is not None]
     longer = replace(
         best,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from pipeline.ledger import AskedSegment
 from pipeline.model import Match, Play, Status
+from pipeline.scale import score
 from pipeline.timeline import Hearing, hearings, identities, plays
 
 FOUND_AT = 0.5
@@ -75,7 +76,9 @@ def verdict(asked: Sequence[AskedSegment], *, gap_s: float) -> Verdict:
     if not ranked or ranked[0].confidence < FOUND_AT:
         return Verdict()
     best = ranked[0]
-    match, witness = max(best.votes.values(), key=lambda vote: (vote[0].confidence, -vote[1].segment.start_s))
+    match, witness = max(
+        best.votes.values(), key=lambda vote: (score(vote[0].confidence), -vote[1].segment.start_s)
+    )
     return Verdict(
         match=match,
         confidence=best.confidence,
@@ -108,7 +111,9 @@ def _candidates(asked: Sequence[AskedSegment]) -> list[_Candidate]:
         for match in line.matches
     ]
     # Surest first: a recording is known by its surest name, and a chain of look-alikes does not run together.
-    named.sort(key=lambda item: (-item[0].confidence, item[0].track.title, item[0].track.artist, item[1]))
+    named.sort(
+        key=lambda item: (-score(item[0].confidence), item[0].track.title, item[0].track.artist, item[1])
+    )
     candidates: list[_Candidate] = []
     # The surest candidate of each name: three hours of full coverage have too many to compare each with each.
     known_by: dict[tuple[str, str], int] = {}

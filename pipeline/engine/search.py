@@ -35,6 +35,8 @@ be believed more easily for that."""
 
 HEARD_LOG_ODDS: Final = 5.0
 """From these odds on a track is taken to be heard, and the others are judged beside the rest."""
+JUDGED_AGAIN: Final = 3
+"""So many others, the likeliest: each costs as much as the first time."""
 
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""
@@ -143,7 +145,8 @@ def scored(
     if best is not None and (most := judged[best].log_odds) >= HEARD_LOG_ODDS:
         # Who is certainly heard is nobody's rival: another may be heard as well, though never more certainly.
         beside &= ~same[best]
-        for number in np.flatnonzero(beside[: len(judged)]).tolist():
+        rest = sorted(np.flatnonzero(beside[: len(judged)]).tolist(), key=lambda n: -judged[n].log_odds)
+        for number in rest[:JUDGED_AGAIN]:
             again = rated(number, beside)
             judged[number] = replace(again, log_odds=min(again.log_odds, most))
     return sorted(judged, key=lambda candidate: -candidate.log_odds)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.model import MAX_SEGMENT_S, MIN_SEGMENT_S, RATE_HZ, Match, Pcm, Probe, Recognizer, Status, Track
-from pipeline.server.scale import score
+from pipeline.scale import score
 from pipeline.timeline import same_recording
-from pipeline.wire.audiotag import Candidate, Outcome, Row
+from pipeline.wire.audiotag import NO_TITLE, Candidate, Outcome, Row
 
 WINDOW_S: Final = 15.0
 """Audio of more than 30 s is asked about in pieces of this length."""
@@ -113,7 +113,8 @@ def _place(stretch: _Stretch, start_s: float) -> Place:
 
 
 def _row(track: Track) -> Row:
-    return Row(track.title or "[no title information]", track.artist, track.album, track.year or 0)
+    aid = _aid(track.track_id)
+    return Row(track.title or NO_TITLE, track.artist, track.album, track.year or 0, aid)
 
 
 def _aid(track_id: str) -> int:

@@ -50,6 +50,11 @@ _CANDIDATE: Final = {
         "confidence": {"type": "integer", "description": "no percentage: 100 and more is certain"},
         "time": {"type": "string", "examples": ["100 - 200"], "description": "seconds of the uploaded file"},
         "aid": {"type": "integer"},
+        "aids": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "the id of each of the tracks",
+        },
     },
 }
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pipeline.errors import BadReply, EarmarkError, UploadInDoubt
 from pipeline.model import Status
@@ -49,6 +49,10 @@ class AccountStat:
     credits_spent: float
 
 
+NO_TITLE: Final = "[no title information]"
+"""What the service lists where it knows none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One track of a candidate, as the service lists it: nothing cleaned, unknown is "" or 0."""
@@ -57,6 +61,8 @@ class Row:
     artist: str = ""
     album: str = ""
     year: int = 0
+    aid: int | None = None
+    """The id of the recording under this name, from a service that keeps its names apart (`aids`, as ours does)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +228,10 @@ def _token(value: object) -> str:
 
 
 def _candidate(item: dict[str, Any]) -> Candidate:
-    tracks = item.get("tracks")
-    rows = tuple(row for row in map(_row, tracks if isinstance(tracks, list) else []) if row.title)
+    tracks, aids = item.get("tracks"), item.get("aids")
+    cells = tracks if isinstance(tracks, list) else []
+    own = aids if isinstance(aids, list) and len(aids) == len(cells) else [None] * len(cells)
+    rows = tuple(row for row in map(_row, cells, own) if row.title)
     score = item.get("confidence")
     aid = _number(item.get("aid"))
     return Candidate(
@@ -235,14 +243,15 @@ def _candidate(item: dict[str, Any]) -> Candidate:
     )
 
 
-def _row(fields: object) -> Row:
+def _row(fields: object, aid: object) -> Row:
     if isinstance(fields, dict):
         # The document's table calls a row an object, with its fields "in the following order".
         fields = list(fields.values())
     cells: Sequence[object] = fields if isinstance(fields, list) else []
     title, artist, album = (_text(cells[i]) if i < len(cells) else "" for i in range(3))
     year = _number(cells[3]) if len(cells) > 3 else None
-    return Row(title, artist, album, int(year or 0))
+    own = _number(aid)
+    return Row(title, artist, album, int(year or 0), None if own is None else int(own))
 
 
 def _text(cell: object) -> str:

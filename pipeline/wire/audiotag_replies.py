@@ -80,4 +80,6 @@ def _candidate_json(candidate: Candidate) -> dict[str, Any]:
     }
     if candidate.aid is not None:
         item["aid"] = candidate.aid
+    if all(row.aid is not None for row in candidate.rows):
+        item["aids"] = [row.aid for row in candidate.rows]
     return item

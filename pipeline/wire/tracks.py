@@ -15,10 +15,8 @@ from rapidfuzz import fuzz
 from rapidfuzz.utils import default_process
 
 from pipeline.model import Match, Track
-from pipeline.wire.audiotag import Candidate, Row
-
-EVEN_ODDS_SCORE = 12.0
-"""The service's score at which a match is as likely wrong as right: some 3 to 4 matched seconds."""
+from pipeline.scale import probability
+from pipeline.wire.audiotag import NO_TITLE, Candidate, Row
 
 _SAME_NAME = 88.0
 """RapidFuzz score (0 to 100, case and punctuation ignored) of two spellings of a name: a slip in ten
@@ -48,8 +46,12 @@ def matches_of(candidates: Sequence[Candidate]) -> tuple[Match, ...]:
 
 
 def match_of(candidate: Candidate) -> Match:
-    """One candidate with the cleanest of its rows as the track, and its other names in `also`."""
-    track, *others = _by_cleanliness(candidate)
+    """One candidate with the cleanest of its rows as the track, and its other names in `also`.
+
+    A service that gives every row an id of its own (ours) says which name is heard, and is taken by its word.
+    """
+    vouched = all(row.aid is not None for row in candidate.rows)
+    track, *others = map(_as_told, candidate.rows) if vouched else _by_cleanliness(candidate)
     span = candidate.span_s
     return Match(
         track=track,
@@ -60,20 +62,6 @@ def match_of(candidate: Candidate) -> Match:
         also=tuple(dict.fromkeys(other for other in others if other != track)),
         raw=candidate.raw,
     )
-
-
-def probability(score: float | None) -> float:
-    """The chance, 0 to 1, that a candidate of this score is what the probe holds: score² / (score² + 12²).
-
-    A prior, not a measurement. The service's number has no ceiling and grows by 3 to 4 a matched second; its
-    users take 100 for certain, and 15 s matched throughout gives some 45 to 60. So 12 → .50, 25 → .81,
-    50 → .95, 100 → .986. A candidate without a score is given no chance: a name nobody vouches for is no
-    answer.
-    """
-    if score is None or score <= 0:
-        return 0.0
-    odds_against = (EVEN_ODDS_SCORE / score) * (EVEN_ODDS_SCORE / score)
-    return 1.0 / (1.0 + odds_against)
 
 
 def same_name(one: str, other: str) -> bool:
@@ -100,6 +88,11 @@ def clean(row: Row, artists: Sequence[str] = ()) -> Track:
             title, artist = second, known[0] if known else first
     year = row.year if row.year in _YEARS else None
     return Track(title or row.title, artist, album, year)
+
+
+def _as_told(row: Row) -> Track:
+    title = "" if row.title == NO_TITLE else row.title
+    return Track(title, row.artist, row.album, row.year or None, str(row.aid))
 
 
 def _by_cleanliness(candidate: Candidate) -> list[Track]:

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model import RATE_HZ, Match, Pcm, Probe, Recognition, Status, Track
+from pipeline.scale import HIGHEST, probability, score
 from pipeline.server.analysis import analyse
-from pipeline.server.scale import HIGHEST, score
-from pipeline.wire.tracks import probability
 
 A, B = Track("A", "Artist", track_id="a"), Track("B", "Artist", track_id="b")
 

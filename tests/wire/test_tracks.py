@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model import Track
+from pipeline.scale import probability
 from pipeline.wire.audiotag import Candidate, Row, read_result
-from pipeline.wire.tracks import clean, match_of, matches_of, probability, same_name
+from pipeline.wire.tracks import clean, match_of, matches_of, same_name
 from tests.wire.test_golden import FOUND
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.scale import probability
 from pipeline.server.rows import Record, State
-from pipeline.wire.tracks import probability
 
 
 @dataclass(frozen=True, slots=True)
