@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model import RATE_HZ, Match, Pcm, Probe, Recognition, Status, Track
-from pipeline.scale import HIGHEST, probability, score
+from pipeline.scale import score
 from pipeline.server.analysis import analyse
 
 A, B = Track("A", "Artist", track_id="a"), Track("B", "Artist", track_id="b")
@@ -94,20 +94,3 @@ def test_duplicates_are_the_tracks_of_one_candidate() -> None:
 
 def test_nothing_heard_is_not_found() -> None:
     assert analyse(ByPlace(lambda *_: []), seconds(40))[0].status is Status.NOT_FOUND
-
-
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_the_scale_is_monotone_and_whole(one: float, other: float) -> None:
-    low, high = sorted((one, other))
-
-    assert 1 <= score(low) <= score(high) <= HIGHEST
-
-
-@given(st.floats(0.01, 0.9998))
-def test_our_client_reads_the_probability_back(confidence: float) -> None:
-    assert abs(probability(score(confidence)) - confidence) < 0.05
-
-
-def test_certain_is_100_and_more() -> None:
-    assert score(0.98) < 100 <= score(0.99)
-    assert score(0.5) == 12

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import Track
 from pipeline.scale import probability
-from pipeline.wire.audiotag import Candidate, Row, read_result
+from pipeline.wire.audiotag import NO_TITLE, Candidate, Row, read_result
 from pipeline.wire.tracks import clean, match_of, matches_of, same_name
 from tests.wire.test_golden import FOUND
 
@@ -71,6 +71,14 @@ def test_the_cleanest_row_is_the_track_and_the_others_are_kept() -> None:
         Track("Hello Mr. Monkey", "Arabesque", "All Stars Disco (3 & 4)", 2001, "7"),
     )
     assert match.raw == {"the": "json"}
+
+
+def test_a_service_that_gives_each_name_its_id_is_taken_by_its_word() -> None:
+    rows = (Row("Artist - Song", "Artist", "", 0, 7), Row(NO_TITLE, "", "", 1999, 8))
+    match = match_of(Candidate(rows, 50.0, aid=7))
+
+    assert match.track == Track("Artist - Song", "Artist", "", None, "7")
+    assert match.also == (Track("", "", "", 1999, "8"),)
 
 
 def test_the_documents_example_becomes_two_matches_best_first() -> None:
