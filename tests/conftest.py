@@ -16,9 +16,12 @@ Earmark = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parent.parent
 
 
-# Who runs the tests in the background of a script has them inherit that Ctrl-C is ignored, and so would every command.
+# Who runs the tests in the background of a script has them inherit that Ctrl-C is ignored, and with nohup that a closed
+# terminal is; and so would every command.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
