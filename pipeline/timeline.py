@@ -117,7 +117,7 @@ def _play(hearing: Hearing) -> Play:
 def _longer(joined: _Joined, hearing: Hearing) -> _Joined:
     play, match = joined.play, hearing.match
     best = _play(hearing) if score(match.confidence) > score(play.confidence) else play
-    scores = [score for score in (play.raw_score, match.raw_score) if score is not None]
+    scores = [raw for raw in (play.raw_score, match.raw_score) if raw is not None]
     longer = replace(
         best,
         start_s=min(play.start_s, hearing.start_s),
