@@ -15,7 +15,7 @@ from pipeline.engine.shard import Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
-from pipeline.engine.vote import Ballot, ballot_for, vote
+from pipeline.engine.vote import Ballot, Roll, ballot_for, vote
 
 PLACES: Final = 100
 """Places that voting hands to verification."""
@@ -180,12 +180,9 @@ def places(
 ) -> list[Candidate]:
     """The verified places of one shard, one a track, by falling z."""
     shard = part.shard
-    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, most=most)
-    # Fewer than `most` may be handed on though more have votes: all of one loop, say, which then has no rival.
-    unseen_votes = int(voted.votes[-1]) if len(voted.votes) else 0
-    number = shard.owners(voted.frame)
-    alive = ~part.removed[number]
-    frame, number, votes = voted.frame[alive], number[alive], voted.votes[alive]
+    roll = Roll(shard.starts, part.removed)
+    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, roll, most=most)
+    frame, votes, number = voted.frame, voted.votes, roll.owners(voted.frame)
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
@@ -199,7 +196,7 @@ def places(
             tempo=bend.tempo,
             shift=bend.shift,
             votes=int(votes[i]),
-            unseen_votes=unseen_votes,
+            unseen_votes=int(voted.votes[-1]),
             z=float(fit.z[i]),
         )
         for i in best_of_each

@@ -87,12 +87,9 @@ class Shard:
         return (len(self.peaks.first) - 1) * BLOCK
 
     @cached_property
-    def _starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The first frame at which a probe of each track may begin: in the gap before it, which is its own."""
         return np.array([stored.first_frame - GAP for stored in self.tracks], np.int64)
-
-    def owners(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Which of `tracks` a probe that begins at each frame belongs to; a gap belongs to the track after it."""
-        return np.maximum(np.searchsorted(self._starts, frames, side="right") - 1, 0)
 
     def fingerprints(self) -> Iterator[tuple[KnownTrack, Fingerprint]]:
         """The tracks as they were added, for merging shards without hearing the music again."""

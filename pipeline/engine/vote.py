@@ -14,6 +14,9 @@ from pipeline.engine.landmarks import Frames, Keys
 CELL_BITS: Final = 2
 """A cell gathers offsets of 4 frames (128 ms); a place is scored by two neighbouring cells."""
 
+MIN_TRACKS: Final = 4
+"""Voting is to show so many: what is heard, and three that may be there by accident."""
+
 _RUN: Final = 64
 """Cells whose best score is found first: few runs hold a place worth a closer look."""
 _MOST_VOTES: Final = 4096
@@ -26,6 +29,25 @@ Ballot = npt.NDArray[np.uint16]
 def ballot_for(frames: int) -> Ballot:
     """Room for a shard of that many frames: whole runs of cells, and two more that are looked at from the last."""
     return np.zeros(-(-((frames >> CELL_BITS) + 1) // _RUN) * _RUN + 2, np.uint16)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who may be voted for."""
+
+    start: npt.NDArray[np.int64]
+    """The first frame of the shard at which a probe of each track may begin: [tracks]."""
+    removed: npt.NDArray[np.bool_]
+    """Votes for these are void: [tracks]."""
+
+    def owners(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The track that a probe belongs to which begins at each of these frames."""
+        return np.maximum(np.searchsorted(self.start, frames, side="right") - 1, 0)
+
+    def cells(self, number: int) -> slice:
+        """The cells of a ballot that hold a track's votes."""
+        ends = self.start[number + 1 : number + 2] >> CELL_BITS
+        return slice(int(self.start[number]) >> CELL_BITS if number else 0, *(ends.tolist() or [None]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +64,39 @@ def vote(
     keys: Keys,
     frames: Frames,
     ballot: Ballot,
+    roll: Roll,
     *,
     most: int,
 ) -> Places:
     """The `most` best supported frames of a shard at which the probe's frame 0 may lie (within 4 frames).
 
-    `frames` must stay below the gap before every track, so that no offset is negative.
+    Where these are all in a few tracks (a loop fits at each of its turns) as many of the others follow, so that it is
+    known what they reach. `frames` must stay below the gap before every track, so that no offset is negative.
     """
     starts, ends = np.empty(len(keys), np.uint32), np.empty(len(keys), np.uint32)
     _count(first_posting, postings, keys, frames, CELL_BITS, starts, ends, ballot)
+    for number in np.flatnonzero(roll.removed).tolist():
+        ballot[roll.cells(number)] = 0
+    found = _most_voted(ballot, most)
+    number = roll.owners(found.frame)
+    tracks = np.unique(number)
+    # With fewer places than could be handed on nobody was left out.
+    if len(found.frame) == most and len(tracks) < MIN_TRACKS:
+        for each in tracks.tolist():
+            ballot[roll.cells(each)] = 0
+        others = _most_voted(ballot, most)
+        found = Places(
+            np.concatenate([found.frame, others.frame]), np.concatenate([found.votes, others.votes])
+        )
+    ballot[:] = 0
+    return found
+
+
+def _most_voted(ballot: Ballot, most: int) -> Places:
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
     tops, histogram = np.empty(len(ballot) // _RUN, np.uint16), np.zeros(_MOST_VOTES + 1, np.int32)
     found = _best(ballot, _RUN, room, tops, histogram, cells, votes)
-    ballot[:] = 0
     order = np.argsort(-votes[:found], kind="stable")[:most]
     return Places(cells[order].astype(np.int64) << CELL_BITS, votes[order])
 

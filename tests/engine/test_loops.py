@@ -35,7 +35,7 @@ from pipeline.engine.verify import (
     align,
     shares,
 )
-from pipeline.engine.vote import ballot_for, vote
+from pipeline.engine.vote import Roll, ballot_for, vote
 from pipeline.model import RATE_HZ
 from tests.engine.melodies import tune
 
@@ -91,7 +91,7 @@ def test_peaks_are_what_nothing_near_exceeds_and_of_equals_the_first(level: Leve
     assert len(expected) > 100
 
 
-@pytest.mark.parametrize("most", [1, 16, 100])
+@pytest.mark.parametrize("most", [8, 16, 100])
 def test_places_are_the_cells_with_most_votes(most: int) -> None:
     rng = np.random.default_rng(5)
     shard_frames, tied = 40_000, 3_000
@@ -105,7 +105,8 @@ def test_places_are_the_cells_with_most_votes(most: int) -> None:
     frames[keys < 20] = 900
     ballot = ballot_for(shard_frames)
 
-    places = vote(first_posting, postings, keys, frames, ballot, most=most)
+    roll = Roll(np.arange(0, shard_frames, 1_000), np.zeros(shard_frames // 1_000, np.bool_))
+    places = vote(first_posting, postings, keys, frames, ballot, roll, most=most)
 
     votes = np.zeros(len(ballot), np.int64)
     for key, frame in zip(keys.tolist(), frames.tolist(), strict=True):
@@ -118,6 +119,31 @@ def test_places_are_the_cells_with_most_votes(most: int) -> None:
     assert places.votes.tolist() == sorted(both[peaks], reverse=True)[: len(places.votes)]
     assert len(places.votes) == min(most, len(peaks))
     assert not ballot.any()
+
+
+def _placed(removed: list[int]) -> tuple[list[int], list[int]]:
+    """The tracks and votes of ten places, where track 1 is a loop with 20 that all outdo those of the others."""
+    shard_frames, length = 50_000, 10_000
+    loop = [length + 400 * turn for turn in range(20) for _ in range(9)]
+    others = [track * length + 5_000 for track in (0, 2, 3, 4) for _ in range(3 + track)]
+    stored = np.array([*loop, *others], np.uint32)
+    roll = Roll(np.arange(0, shard_frames, length), np.isin(np.arange(5), removed))
+    keys = np.zeros(1, np.uint32)
+    first_posting = np.array([0, len(stored)], np.uint32)
+
+    ballot = ballot_for(shard_frames)
+    places = vote(first_posting, stored << 8, keys, np.zeros(1, np.int32), ballot, roll, most=10)
+
+    assert not ballot.any()
+    return roll.owners(places.frame).tolist(), places.votes.tolist()
+
+
+def test_after_a_loop_that_fills_the_places_come_those_of_the_others() -> None:
+    assert _placed(removed=[]) == ([1] * 10 + [4, 3, 2, 0], [9] * 10 + [7, 6, 5, 3])
+
+
+def test_votes_for_removed_tracks_are_void() -> None:
+    assert _placed(removed=[1, 3]) == ([4, 2, 0], [7, 5, 3])
 
 
 @pytest.mark.parametrize(("tempo", "shift"), [(1.0, 0), (0.9, 3), (1.1, -5)])

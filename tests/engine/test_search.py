@@ -122,6 +122,21 @@ def test_a_small_catalogue_is_no_more_gullible(tmp_path: Path, tracks: int) -> N
     assert names(small, noisy(cut(tune(0), 12, 15), 5)) == ["tune-0"]
 
 
+def _loop(seed: int, turns: int) -> Entry:
+    phrase = cut(tune(seed), 10, 2)
+    return Entry(KnownTrack(f"loop-{seed}-{turns}", f"Loop {seed}"), [np.tile(phrase, turns)])
+
+
+def test_beside_a_loop_that_fits_at_each_of_its_turns_others_are_still_seen(tmp_path: Path) -> None:
+    looped = Catalogue.open(tmp_path, create=True)
+    looped.add([_loop(7, 150), *(entry(seed) for seed in KNOWN)])
+
+    seen = looped.candidates(np.tile(cut(tune(7), 10, 2), 3))
+
+    assert seen[0].track_id == "loop-7-150"
+    assert len(seen) > 3
+
+
 @pytest.mark.parametrize(("silence_s", "sound_s"), [(14, 0.5), (13, 1), (4, 0.5), (8, 2), (3, 2)])
 def test_a_burst_of_unknown_music_in_silence_is_not_found(
     catalogue: Catalogue, silence_s: int, sound_s: float
