@@ -22,6 +22,8 @@ class Guess:
     truth: str
     """The track that is heard; empty if it is none of the catalogue's."""
     track: str
+    presence_db: float = 0.0
+    """How much of a known track's excerpt lay where it can be heard, see bench.recognition."""
 
     @property
     def confidence(self) -> float:

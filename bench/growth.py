@@ -24,7 +24,7 @@ import numpy as np
 
 from bench.answers import Guess
 from bench.degrade import DEGRADATIONS
-from bench.recognition import Library, add_music_options, guessed, opened, probes
+from bench.recognition import PRESENT_DB, Library, add_music_options, answered, opened, probes
 from pipeline.engine import store
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.fingerprint import Fingerprint, fingerprint_of, recording_peaks
@@ -152,10 +152,9 @@ def measured(
 ) -> Iterator[tuple[Slice, Guess, float]]:
     """Every probe at every size: the guess, and the CPU of its plain pass in ms."""
     ways = {row: DEGRADATIONS[row] for row in rows}
-    for path, name, sound in probes(library, library.known, ways, clips, length_s, seed):
-        probe = sound[: length_s * RATE_HZ]
+    for probe in probes(library, library.known, ways, clips, length_s, seed):
         for size in sizes:
-            yield size, guessed(size, probe, str(path), name), plain_ms(probe, size)
+            yield size, answered(size, probe, length_s), plain_ms(probe.pcm[: length_s * RATE_HZ], size)
 
 
 def anonymous_mb(folder: Path) -> float:
@@ -178,6 +177,11 @@ def report(sizes: Sequence[Slice], results: Sequence[tuple[Slice, Guess, float]]
     for row in dict.fromkeys(guess.what for guess, _ in of_size[0]):
         right = ([guess.said and guess.right for guess, _ in of if guess.what == row] for of in of_size)
         line(f"{row}, found %", (f"{100 * np.mean(those):.1f}" for those in right))
+    for name, least_db in (("all", -np.inf), ("all that are present", PRESENT_DB)):
+        right = (
+            [guess.said and guess.right for guess, _ in of if guess.presence_db >= least_db] for of in of_size
+        )
+        line(f"{name}, found %", (f"{100 * np.mean(those):.1f}" for those in right))
     line("wrong names", (str(sum(guess.said and not guess.right for guess, _ in of)) for of in of_size))
     for percent in (50, 90):
         plain = (np.percentile([cost for _, cost in of], percent) for of in of_size)

@@ -6,7 +6,9 @@
 MUSIC is a folder of music: $EARMARK_BENCH_MUSIC without it, or where Debian's games keep theirs. What lies in the
 folders named by --unknown (every sixth track, if none is named) stays out of the catalogue. Excerpts of the rest are
 degraded in every way bench.degrade knows and looked up; sounds that must not be found come from bench.negatives.
-Everything is drawn from the seed. FILE gets every answer as it comes, a line of JSON each, for bench.calibration.
+Everything is drawn from the seed. Noise "at 0 dB" is as strong as all of an excerpt; where most of that is bass below
+hearing, or one loud moment, the rest lies far below the noise. So recall is also told of excerpts that are present: at
+least PRESENT_DB of their power lies in the median half-second between 110 Hz and 3.5 kHz. FILE gets every answer as it comes, a line of JSON each, for bench.calibration.
 Needs ffmpeg with libgsm, libspeex and rubberband (Debian's has them) and espeak-ng. Prints Markdown.
 """
 
@@ -18,6 +20,7 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +29,7 @@ import numpy as np
 
 from bench.answers import Answers, Guess
 from bench.calibration import table
-from bench.degrade import DEGRADATIONS, HARDER, SOURCE_HZ, Change, read, to_probe
+from bench.degrade import DEGRADATIONS, HARDER, SOURCE_HZ, Change, Sound, read, to_probe
 from bench.negatives import MELODIES, TUNE_S, negatives
 from pipeline.audio import EXTENSIONS, open_decoder
 from pipeline.engine.catalogue import Catalogue
@@ -41,6 +44,9 @@ SPARE_S = 2.5
 """Degraded with a probe, which is the beginning of an excerpt: played faster, there is less of it."""
 QUIET = 0.01
 """Excerpts softer than this (of full scale) are drawn again."""
+HEARD_HZ = (110.0, 3500.0)
+PRESENT_DB = -8.0
+"""Pink noise at 0 dB has -5 dB in that band: it is then 3 dB over the music there, most of the time."""
 
 
 class Library:
@@ -91,6 +97,17 @@ def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
     return Guess(what, round(len(probe) / RATE_HZ), None, False, False, truth, "")
 
 
+@dataclass(frozen=True)
+class Probe:
+    """An excerpt of a known recording, and what became of it."""
+
+    path: Path
+    what: str
+    """How it was degraded."""
+    excerpt: Sound
+    pcm: Pcm
+
+
 def probes(
     library: Library,
     tracks: Sequence[Path],
@@ -98,8 +115,8 @@ def probes(
     clips: int,
     length_s: int,
     seed: int,
-) -> Iterator[tuple[Path, str, Pcm]]:
-    """Excerpts of these tracks, each degraded in every way: the track, the way, and at least so much sound."""
+) -> Iterator[Probe]:
+    """Excerpts of these tracks, each degraded in every way, of at least that length."""
     order = np.random.default_rng(seed).permutation(len(tracks))
     for number in range(clips if tracks else 0):
         path = tracks[order[number % len(order)]]
@@ -109,8 +126,27 @@ def probes(
             length_s + SPARE_S,
             np.random.default_rng([seed, number]),
         )
-        for index, (name, change) in enumerate(degradations.items()):
-            yield path, name, to_probe(change(excerpt, np.random.default_rng([seed, number, index])))
+        for index, (what, change) in enumerate(degradations.items()):
+            pcm = to_probe(change(excerpt, np.random.default_rng([seed, number, index])))
+            yield Probe(path, what, excerpt, pcm)
+
+
+def answered(catalogue: Searchable, probe: Probe, length_s: int, *, known: bool = True) -> Guess:
+    """What the catalogue makes of that much of a probe."""
+    truth = str(probe.path) if known else ""
+    guess = guessed(catalogue, probe.pcm[: length_s * RATE_HZ], truth, probe.what)
+    return replace(guess, presence_db=round(presence_db(probe.excerpt[: length_s * SOURCE_HZ]), 1))
+
+
+def presence_db(sound: Sound) -> float:
+    """The power between HEARD_HZ in the median half-second, against that of all the sound."""
+    moments = np.array_split(sound, max(round(2 * len(sound) / SOURCE_HZ), 1))
+    powers = []
+    for moment in moments:
+        lines = np.abs(np.fft.rfft(moment)) ** 2 / len(moment) ** 2
+        hz = np.fft.rfftfreq(len(moment), 1 / SOURCE_HZ)
+        powers.append(2 * lines[(hz >= HEARD_HZ[0]) & (hz < HEARD_HZ[1])].sum())
+    return float(10 * np.log10((np.median(powers) + 1e-12) / (np.mean(sound**2) + 1e-12)))
 
 
 def recall_table(guesses: Sequence[Guess]) -> None:
@@ -119,16 +155,23 @@ def recall_table(guesses: Sequence[Guess]) -> None:
         return
     lengths_s = sorted({guess.length_s for guess in guesses})
     asked, found = (
-        Counter((guess.what, guess.length_s) for guess in guesses if counts(guess))
+        Counter(
+            (guess.what, guess.length_s, present)
+            for guess in guesses
+            for present in (False, True)
+            if counts(guess) and (not present or guess.presence_db >= PRESENT_DB)
+        )
         for counts in (lambda guess: True, lambda guess: guess.said and guess.right)
     )
-    print("\n| found, % |", " | ".join(f"{length_s} s" for length_s in lengths_s), "|")
-    print("|---|" + "---|" * len(lengths_s))
+    columns = [(length_s, present) for length_s in lengths_s for present in (False, True)]
+    heads = (f"{length_s} s{', present' * present}" for length_s, present in columns)
+    print("\n| found, % |", " | ".join(heads), "|\n|---|" + "---|" * len(columns))
     for name in dict.fromkeys(guess.what for guess in guesses):
-        cells = (f"{100 * found[name, n] / max(asked[name, n], 1):.1f}" for n in lengths_s)
+        cells = (f"{100 * found[name, *column] / max(asked[name, *column], 1):.1f}" for column in columns)
         print(f"| {name} |", " | ".join(cells), "|")
     wrong = sum(guess.said and not guess.right for guess in guesses)
-    print(f"\n{max(asked.values())} excerpts a cell; wrong names: {wrong} of {len(guesses)}.")
+    everywhere, present = (max(asked[key] for key in asked if key[2] is present) for present in (False, True))
+    print(f"\n{everywhere} excerpts a cell, {present} present; wrong names: {wrong} of {len(guesses)}.")
 
 
 def _excerpt(
@@ -206,12 +249,10 @@ def main() -> None:
         asked = [library.known, library.unknown] if options.harder else [library.known]
         degradations = HARDER if options.harder else DEGRADATIONS
         for tracks in asked:
-            truth = tracks is library.known
             sounds = probes(library, tracks, degradations, options.clips, max(lengths_s), options.seed)
-            for path, name, probe in sounds:
+            for probe in sounds:
                 for length_s in lengths_s:
-                    heard = probe[: length_s * RATE_HZ]
-                    answers.keep(guessed(catalogue, heard, str(path) if truth else "", name))
+                    answers.keep(answered(catalogue, probe, length_s, known=tracks is library.known))
         count = 0 if options.harder else options.negatives
         false_alarms(catalogue, library, count, lengths_s[0], options.seed, answers.keep)
     recall_table([guess for guess in answers.guesses if guess.truth])

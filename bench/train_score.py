@@ -44,6 +44,8 @@ PACKAGES: Final = {
 }
 """Debian's. Orchestras, and loops and machines: each deceives in its own way."""
 
+SCORE: Final = Path(score.__file__).with_name("score.json")
+
 SAME_RECORDING: Final = 0.35
 """A 'wrong' track that once shared this many peaks with the right one is the same music, and teaches nothing."""
 
@@ -103,15 +105,15 @@ def collect(library: Library, folder: Path, clips: int, seed: int) -> Iterator[E
     number = 0
     for tracks in (library.known, library.unknown):
         sounds = probes(library, tracks, ways, clips, max(HARD_S), seed)
-        for turn, (path, what, sound) in enumerate(sounds):
+        for turn, probe in enumerate(sounds):
             clip, way = divmod(turn, len(ways))
-            lengths_s = HARD_S if what in HARDER else MILD_S
+            lengths_s = HARD_S if probe.what in HARDER else MILD_S
             known = tracks is library.known
             # Distractors are copies of the unknown music as well, so that only the known is asked for among them.
             asked = [0] + [1] * (known and (clip + way) % 3 == 0) + [2] * (known and (clip + way) % 6 == 1)
-            pcm = sound[: lengths_s[(clip + way) % len(lengths_s)] * RATE_HZ]
+            pcm = probe.pcm[: lengths_s[(clip + way) % len(lengths_s)] * RATE_HZ]
             for size in (*asked, *[FEW] * (clip % 3 == 0)):
-                search = Search(number, str(path) if known else "", what, size)
+                search = Search(number, str(probe.path) if known else "", probe.what, size)
                 parts = _few(sizes[0], search.track, rng) if size == FEW else sizes[size]
                 yield from _judged(search, pcm, parts)
                 number += 1
@@ -280,7 +282,7 @@ def _written(model: score.Model) -> dict[str, Any]:
 def write(fitted_models: dict[str, score.Model]) -> None:
     """Put the models where the engine reads them."""
     text = json.dumps({name: _written(model) for name, model in fitted_models.items()}, indent=1) + "\n"
-    Path(score.__file__).with_name("score.json").write_text(text, "ascii")
+    SCORE.write_text(text, "ascii")
 
 
 def main() -> None:
@@ -292,11 +294,16 @@ def main() -> None:
     library = opened(parser, options)
     # Evidence comes out of the search, which needs models of the present FEATURES to rank by: these weigh nothing.
     blank = score.Model(0.0, *(np.full(len(FEATURES), value) for value in (0.0, 0.0, 1.0)))
-    write({"plain": blank, "bent": blank})
-    with tempfile.TemporaryDirectory() as folder:
-        rows = instructive(list(collect(library, Path(folder), options.clips, options.seed)))
-    report(rows)
-    write(models(rows))
+    before = SCORE.read_bytes()
+    try:
+        write({"plain": blank, "bent": blank})
+        with tempfile.TemporaryDirectory() as folder:
+            rows = instructive(list(collect(library, Path(folder), options.clips, options.seed)))
+        report(rows)
+        write(models(rows))
+    except BaseException:
+        SCORE.write_bytes(before)
+        raise
 
 
 if __name__ == "__main__":

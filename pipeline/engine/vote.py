@@ -52,10 +52,12 @@ class Roll:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where in a shard a probe may begin, most votes first: frame and votes, both [places]."""
+    """Where in a shard a probe may begin: frame and votes, both [places]."""
 
     frame: npt.NDArray[np.int64]
     votes: npt.NDArray[np.int32]
+    unseen_votes: int
+    """No track that has no place here has more votes."""
 
 
 def vote(
@@ -78,15 +80,15 @@ def vote(
     for number in np.flatnonzero(roll.removed).tolist():
         ballot[roll.cells(number)] = 0
     found = _most_voted(ballot, most)
-    number = roll.owners(found.frame)
-    tracks = np.unique(number)
-    # With fewer places than could be handed on nobody was left out.
-    if len(found.frame) == most and len(tracks) < MIN_TRACKS:
-        for each in tracks.tolist():
-            ballot[roll.cells(each)] = 0
+    seen = np.unique(roll.owners(found.frame)).tolist()
+    if len(seen) < MIN_TRACKS:
+        for number in seen:
+            ballot[roll.cells(number)] = 0
         others = _most_voted(ballot, most)
         found = Places(
-            np.concatenate([found.frame, others.frame]), np.concatenate([found.votes, others.votes])
+            np.concatenate([found.frame, others.frame]),
+            np.concatenate([found.votes, others.votes]),
+            others.unseen_votes,
         )
     ballot[:] = 0
     return found
@@ -98,7 +100,9 @@ def _most_voted(ballot: Ballot, most: int) -> Places:
     tops, histogram = np.empty(len(ballot) // _RUN, np.uint16), np.zeros(_MOST_VOTES + 1, np.int32)
     found = _best(ballot, _RUN, room, tops, histogram, cells, votes)
     order = np.argsort(-votes[:found], kind="stable")[:most]
-    return Places(cells[order].astype(np.int64) << CELL_BITS, votes[order])
+    # Though fewer than `most` be found, more may have votes: cells beside the best are none, but count as such.
+    unseen_votes = int(votes[order[-1]]) if found else 0
+    return Places(cells[order].astype(np.int64) << CELL_BITS, votes[order], unseen_votes)
 
 
 @compiled
