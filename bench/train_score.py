@@ -63,6 +63,8 @@ WRONG_KEPT: Final = 3
 """Wrong tracks of each search that teach: the best."""
 
 RIDGE: Final = 1.0
+MAY_COUNT_AGAINST: Final = ("fit_per_peak", "crowd")
+"""Of few peaks each fits well more easily; in a crowd that fits well a track has less to say."""
 FOLDS: Final = 5
 HOPELESS: Final = -3.0
 """Log-odds below which the likeliest answer does not tell how steep the models should be."""
@@ -194,10 +196,21 @@ def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
 
 
 def fitted_to(rows: Sequence[Evidence], bent: bool) -> score.Model:
-    """The model for candidates found as the music is, or bent."""
+    """The model for candidates found as the music is, or bent, in which no strength counts against a track.
+
+    Left to itself the fit makes strengths that mostly come together outweigh each other, and is lost where they part.
+    """
     judged = [row for row in rows if row.bent is bent and (_by_merit(row) or not row.right)]
     x = np.array([row.features for row in judged])
-    return fitted(x, np.array([float(row.right) for row in judged]))
+    right = np.array([float(row.right) for row in judged])
+    used = np.ones(len(FEATURES), np.bool_)
+    while True:
+        model, weight = fitted(x[:, used], right), np.zeros(len(FEATURES))
+        weight[used] = model.weight
+        against = np.where(np.isin(FEATURES, MAY_COUNT_AGAINST), 0, np.minimum(weight, 0))
+        if not against.any():
+            return score.Model(model.bias, weight, x.mean(axis=0), x.std(axis=0) + 1e-9)
+        used[np.argmin(against)] = False
 
 
 def _by_merit(row: Evidence) -> bool:

@@ -19,7 +19,7 @@ from pipeline.model import RATE_HZ, Pcm
 
 ACCEPT_LOG_ODDS: Final = 4.0
 """Below these odds (98 %) nothing is said. Of 6,752 searches for what was not there, judged by models that had never
-heard it, the likeliest wrong tracks came to 3.7 and 2.3. See docs/engine.md."""
+heard it, the likeliest wrong tracks came to 3.8 and 2.5. See docs/engine.md."""
 
 
 @dataclass(frozen=True, slots=True)

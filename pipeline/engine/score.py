@@ -16,24 +16,18 @@ from pipeline.engine.spectrum import Level
 from pipeline.engine.verify import HeardPeaks
 
 FEATURES: Final = (
-    "fit_per_peak",
-    "fit_over_crowd",
     "fit_over_rival",
-    "votes_over_crowd",
     "votes_over_rival",
+    "votes_lead",
     "fit_over_shifts",
     "fit_over_bins",
     "t_time",
     "hit_share",
-    "fit_above_crowd",
-    "crowd",
-    "fit_above_rival",
-    "votes_lead",
     "strong_peaks",
-    "weak_peaks",
+    "fit_per_peak",
+    "crowd",
 )
-"""What `features` measures, in this order. Ratios, as logarithms, tell most in a small catalogue; what accident can
-do grows with the catalogue, and there differences still tell."""
+"""What `features` measures, in this order: how far a track leads the others, and itself elsewhere, then how it fits."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -52,8 +46,7 @@ _SHIFTS: Final = np.concatenate(
 HIT: Final = 0.5
 """A peak is met where the probe's map exceeds this."""
 STRONG: Final = 1.0
-WEAK: Final = 0.7
-"""Weights of peaks: the better half of a block's, and the last third."""
+"""Peaks of more weight than this are the better half of a block's."""
 
 _TIME_GROUPS: Final = 12
 """The right track fits most of the time; an accident fits now and then."""
@@ -78,7 +71,6 @@ class Others:
     """What tracks that are other recordings reach with the same probe: z scores and votes."""
 
     crowd_z: float
-    crowd_votes: int
     """What accident achieves: two of them may also be heard in the probe, and do better."""
     rival_z: float
     rival_votes: int
@@ -110,32 +102,24 @@ def features(
     _z_at_shifts(z_map, peaks.at, peaks.bin, peaks.weight, _SHIFTS, z)
     time, bin_ = z[1 : 1 + len(_TIME_SHIFTS)], z[1 + len(_TIME_SHIFTS) :]
     heard = z_map[peaks.at, peaks.bin]
+    strong = peaks.weight > STRONG
     fit = max(z[0], 1.0)
     # The floors keep what is near nothing from looking infinitely small beside it.
     return np.array(
         [
-            np.log(fit / np.sqrt(max(float(np.sum(peaks.weight**2)), 1.0))),
-            np.log(fit / others.crowd_z),
             # Behind the best, how far behind says nothing: both may be heard.
             np.log(max(fit / others.rival_z, 1.0)),
-            np.log((1 + votes) / (1 + others.crowd_votes)),
             np.log(max((1 + votes) / (1 + others.rival_votes), 1.0)),
+            np.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
             np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
             np.log(fit / max(np.max(bin_), 2.0)),
             np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)),
             np.average(heard > HIT, weights=peaks.weight) if len(heard) else 0.0,
-            fit - others.crowd_z,
+            float(np.mean(heard[strong])) if strong.any() else 0.0,
+            np.log(fit / np.sqrt(max(float(np.sum(peaks.weight**2)), 1.0))),
             np.log(others.crowd_z),
-            max(fit - others.rival_z, 0.0),
-            np.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
-            _mean(heard[peaks.weight > STRONG]),
-            _mean(heard[peaks.weight < WEAK]),
         ]
     )
-
-
-def _mean(values: npt.NDArray[np.float32]) -> float:
-    return float(values.mean()) if len(values) else 0.0
 
 
 def _steadiness(
