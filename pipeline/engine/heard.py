@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate
+from pipeline.engine.spectrum import HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
 
 SPAN_FRAMES: Final = 47
@@ -23,6 +24,9 @@ SPAN_LOOKS: Final = 2
 
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
+
+PEAK_REACH: Final = WINDOW // HOP // 2
+"""Frames (0.1 s) around that of a peak which hear the same sound."""
 
 LONGEST_FADE: Final = 125
 """Frames (4 s)."""
@@ -79,7 +83,10 @@ def accepted(
 def hear(query: Query, candidate: Candidate) -> Heard:
     """The candidate with where it is heard."""
     peaks = candidate.heard_peaks(query)
-    frames = int(query.audible[peaks.at.min() : peaks.at.max() + 1].sum()) if len(peaks.at) else 0
+    frames = 0
+    if len(peaks.at):
+        first, last = int(peaks.at.min()), int(peaks.at.max())
+        frames = int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
     return Heard(candidate, peaks, heard_span(query, peaks), frames)
 
 

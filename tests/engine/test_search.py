@@ -148,6 +148,14 @@ def test_a_burst_of_unknown_music_in_silence_is_not_found(
         assert names(catalogue, np.concatenate([cut(tune(seed), 10, sound_s), silence])) == []
 
 
+def test_three_seconds_of_a_tune_before_silence_are_enough(catalogue: Catalogue) -> None:
+    silence = np.zeros(2 * RATE_HZ, np.int16)
+    heard = [names(catalogue, np.concatenate([cut(tune(seed), 10, 3.1), silence])) for seed in KNOWN[:11]]
+
+    # The peaks of a sound end before it does.
+    assert sum(found == [f"tune-{seed}"] for seed, found in zip(KNOWN, heard, strict=False)) >= 10
+
+
 def _tone(*hz: float) -> Pcm:
     time_s = np.arange(10 * RATE_HZ) / RATE_HZ
     return to_pcm(np.sum([np.sin(2 * np.pi * f * time_s) for f in hz], axis=0))
