@@ -9,7 +9,16 @@ from typing import Final
 import numpy as np
 
 from pipeline.engine.query import Query
-from pipeline.engine.search import Bend, Candidate, Part, best_of_each_track, places, scored, search_plain
+from pipeline.engine.search import (
+    HEARD_LOG_ODDS,
+    Bend,
+    Candidate,
+    Part,
+    best_of_each_track,
+    places,
+    scored,
+    search_plain,
+)
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
 from pipeline.engine.vote import ballot_for
@@ -31,9 +40,6 @@ KEPT: Final = 3
 REFINED: Final = 12
 """Tracks, of all bends together, whose tempo and pitch are then looked for between the steps."""
 
-SURE_LOG_ODDS: Final = 5.0
-"""Below these odds for the music as it is the other tempi and pitches are tried too: one may fit much better."""
-
 _TEMPO_AROUND: Final = np.array([0.99, 0.995, 1.0, 1.005, 1.01])
 _SHIFT_AROUND: Final = np.array([-1, 0, 1])
 
@@ -41,7 +47,7 @@ _SHIFT_AROUND: Final = np.array([-1, 0, 1])
 def search_every_way(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The candidates of all passes that were needed, each track as it fits best, likeliest first."""
     found = search_plain(query, parts)
-    if not found or found[0].log_odds < SURE_LOG_ODDS:
+    if not found or found[0].log_odds < HEARD_LOG_ODDS:
         found = sorted([*found, *search_bent(query, parts)], key=lambda candidate: -candidate.log_odds)
     seen: dict[tuple[str, int], Candidate] = {}
     for candidate in found:

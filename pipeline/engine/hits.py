@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -12,14 +11,10 @@ from pipeline.engine.bent import search_every_way
 from pipeline.engine.further import heard_further
 from pipeline.engine.heard import Group, accepted, hear, parted
 from pipeline.engine.query import Query, make_query
-from pipeline.engine.search import Part
+from pipeline.engine.search import HEARD_LOG_ODDS, Part
 from pipeline.engine.spectrum import BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
 from pipeline.model import RATE_HZ, Pcm
-
-ACCEPT_LOG_ODDS: Final = 4.0
-"""Below these odds (98 %) nothing is said. Of 6,752 searches for what was not there, judged by models that had never
-heard it, the likeliest wrong tracks came to 3.8 and 2.5. See docs/engine.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     if query is None:
         return []
     found = [hear(query, candidate) for candidate in search_every_way(query, parts)]
-    groups = heard_further(query, parts, accepted(query, found, ACCEPT_LOG_ODDS))
+    groups = heard_further(query, parts, accepted(query, found, HEARD_LOG_ODDS))
     hits = [_hit(query, len(pcm), group) for group in parted(query, groups)]
     return sorted(hits, key=lambda hit: -hit.log_odds)
 
