@@ -8,7 +8,8 @@ folders named by --unknown (every sixth track, if none is named) stays out of th
 degraded in every way bench.degrade knows and looked up; sounds that must not be found come from bench.negatives.
 Everything is drawn from the seed. Noise "at 0 dB" is as strong as all of an excerpt; where most of that is bass below
 hearing, or one loud moment, the rest lies far below the noise. So recall is also told of excerpts that are present: at
-least PRESENT_DB of their power lies in the median half-second between 110 Hz and 3.5 kHz. FILE gets every answer as it comes, a line of JSON each, for bench.calibration.
+least PRESENT_DB of their power lies in the median half-second between 110 Hz and 3.5 kHz. FILE gets every answer as it
+comes, a line of JSON each, for bench.calibration.
 Needs ffmpeg with libgsm, libspeex and rubberband (Debian's has them) and espeak-ng. Prints Markdown.
 """
 
