@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -51,6 +52,11 @@ class Part:
     shard: Shard
     removed: npt.NDArray[np.bool_]
     """By number of the track in the shard."""
+
+    @cached_property
+    def roll(self) -> Roll:
+        """The tracks for which landmarks may vote."""
+        return Roll(self.shard.starts, self.removed)
 
     @property
     def tracks(self) -> int:
@@ -181,9 +187,8 @@ def places(
 ) -> list[Candidate]:
     """The verified places of one shard, one a track, by falling z."""
     shard = part.shard
-    roll = Roll(shard.starts, part.removed)
-    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, roll, most=most)
-    frame, votes, number = voted.frame, voted.votes, roll.owners(voted.frame)
+    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, part.roll, most=most)
+    frame, votes, number = voted.frame, voted.votes, part.roll.owners(voted.frame)
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)

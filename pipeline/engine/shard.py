@@ -29,7 +29,6 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +85,7 @@ class Shard:
         """All frames, gaps included."""
         return (len(self.peaks.first) - 1) * BLOCK
 
-    @cached_property
+    @property
     def starts(self) -> npt.NDArray[np.int64]:
         """The first frame at which a probe of each track may begin: in the gap before it, which is its own."""
         return np.array([stored.first_frame - GAP for stored in self.tracks], np.int64)

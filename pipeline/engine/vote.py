@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -31,12 +32,12 @@ def ballot_for(frames: int) -> Ballot:
     return np.zeros(-(-((frames >> CELL_BITS) + 1) // _RUN) * _RUN + 2, np.uint16)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Roll:
-    """Who may be voted for."""
+    """Who may be voted for in a shard."""
 
     start: npt.NDArray[np.int64]
-    """The first frame of the shard at which a probe of each track may begin: [tracks]."""
+    """The first frame at which a probe of each track may begin: [tracks]."""
     removed: npt.NDArray[np.bool_]
     """Votes for these are void: [tracks]."""
 
@@ -48,6 +49,11 @@ class Roll:
         """The cells of a ballot that hold a track's votes."""
         ends = self.start[number + 1 : number + 2] >> CELL_BITS
         return slice(int(self.start[number]) >> CELL_BITS if number else 0, *(ends.tolist() or [None]))
+
+    @cached_property
+    def void(self) -> list[slice]:
+        """The cells of all removed tracks; there may be thousands, and a search passes over them thirty times."""
+        return [self.cells(number) for number in np.flatnonzero(self.removed).tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,8 @@ def vote(
     """
     starts, ends = np.empty(len(keys), np.uint32), np.empty(len(keys), np.uint32)
     _count(first_posting, postings, keys, frames, CELL_BITS, starts, ends, ballot)
-    for number in np.flatnonzero(roll.removed).tolist():
-        ballot[roll.cells(number)] = 0
+    for cells in roll.void:
+        ballot[cells] = 0
     found = _most_voted(ballot, most)
     seen = np.unique(roll.owners(found.frame)).tolist()
     if len(seen) < MIN_TRACKS:
