@@ -92,6 +92,8 @@ def _add(terminal: Terminal, settings: Settings, paths: list[bytes], *, verbosit
             stop=stop,
             on_progress=on_progress,
         )
+        if result.added and not stop.is_set():
+            catalogue.warm_up()
     if terminal.as_json:
         terminal.data({"added": result.added, "already_there": result.already_there, "failed": result.failed})
     for path, message in result.failed:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from pipeline.engine import store
 from pipeline.engine.fingerprint import Fingerprint, fingerprint
 from pipeline.engine.hits import Hit, find_candidates, find_hits
@@ -15,7 +17,7 @@ from pipeline.engine.search import Part
 from pipeline.engine.shard import MAX_FRAMES, frames_taken
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
-from pipeline.model import Pcm
+from pipeline.model import MIN_SEGMENT_S, RATE_HZ, Pcm
 
 SHARD_LANDMARKS: Final = 4_000_000
 """A shard is committed at this many landmarks (about ten hours): what an interrupted `add` can lose at most."""
@@ -100,6 +102,10 @@ class Catalogue:
     def candidates(self, pcm: Pcm) -> list[Hit]:
         """The few likeliest tracks however unlikely, for people who ask why something was or was not found."""
         return find_candidates(pcm, self._state.parts)
+
+    def warm_up(self) -> None:
+        """Search for noise, once, for an installation's first search compiles for seconds; later ones find that kept."""
+        self.search(np.random.default_rng(0).integers(-9000, 9000, int(MIN_SEGMENT_S * RATE_HZ), np.int16))
 
     def add(self, entries: Iterable[Entry]) -> list[Addition]:
         """Fingerprint and add tracks, committed every SHARD_LANDMARKS and at the end; what became of each, in order.

@@ -60,9 +60,10 @@ def salience(level: Level) -> Level:
     width = level.shape[1]
     here = np.arange(width)
     beside = np.minimum(here + AROUND_BINS, width - 1) - np.maximum(here - AROUND_BINS, 0) + 1
-    sums, total = np.zeros(width + 2 * AROUND_BINS, np.float32), np.empty(width, np.float32)
+    # Of 1, 2, 4, 8 and 16 bins: the sum of 17 is that of 16 and one more.
+    sums = np.zeros(((2 * AROUND_BINS).bit_length(), width + 2 * AROUND_BINS), np.float32)
     share = (1 / beside).astype(np.float32)
-    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, share, sums, total, standing_out)
+    _minus_local_mean(level, AROUND_FRAMES, AROUND_BINS, share, sums, standing_out)
     return standing_out
 
 
@@ -73,10 +74,10 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
     room = -(-(last - first) // side) * -(-level.shape[1] // side)
     frame, bins = np.empty(room, np.int32), np.empty(room, np.int32)
     width = level.shape[1]
-    loudest, around = np.full(width + 2 * NEIGHBOURS, -np.inf, np.float32), np.empty(width, np.float32)
+    loudest = np.full(width + 2 * NEIGHBOURS, -np.inf, np.float32)
     hopeful = np.zeros(-(-width // 8), np.uint64)
     found = _pick(
-        level, standing_out, first, last, NEIGHBOURS, np.float32(MIN_SALIENCE), loudest, around,
+        level, standing_out, first, last, np.float32(MIN_SALIENCE), loudest,
         hopeful, hopeful.view(np.uint8), frame, bins,
     )  # fmt: skip
     frame, bins = frame[:found], bins[:found]
@@ -95,12 +96,13 @@ def _minus_local_mean(
     bins: int,
     share: npt.NDArray[np.float32],
     sums: npt.NDArray[np.float32],
-    total: npt.NDArray[np.float32],
     out: Level,
 ) -> None:
-    # `sums` are those of the frames around, with nothing on either side; `share` is 1 over the bins around each.
+    # `sums` are those of the frames around, with nothing on either side: of one bin, of two, of four and so on.
+    # `share` is 1 over the bins around each.
     length, width = level.shape
-    column = sums[bins : bins + width]
+    column = sums[0, bins : bins + width]
+    most, last = sums[-1], sums[0, 2 * bins :]
     for t in range(min(frames, length)):
         row = level[t]
         for b in range(width):
@@ -114,27 +116,32 @@ def _minus_local_mean(
             row = level[t - frames - 1]
             for b in range(width):
                 column[b] -= row[b]
-        for b in range(width):
-            total[b] = np.float32(0.0)
-        for offset in range(2 * bins + 1):
-            beside = sums[offset : offset + width]
-            for b in range(width):
-                total[b] += beside[b]
+        for doubled in range(1, sums.shape[0]):
+            both, one, other = sums[doubled], sums[doubled - 1], sums[doubled - 1, 1 << doubled - 1 :]
+            for b in range(other.size):
+                both[b] = one[b] + other[b]
         rows = np.float32(1.0) / np.float32(min(t + frames, length - 1) - max(t - frames, 0) + 1)
         here, standing_out = level[t], out[t]
         for b in range(width):
-            standing_out[b] = here[b] - total[b] * share[b] * rows
+            standing_out[b] = here[b] - (most[b] + last[b]) * share[b] * rows
 
 
 @compiled
-def _is_highest(level: Level, t: int, b: int, reach: int) -> bool:
+def _is_highest(level: Level, t: int, b: int) -> bool:
     """Ties go to the earlier, lower one, so that a plateau has exactly one peak at most."""
     here = level[t, b]
-    for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
-        for c in range(max(b - reach, 0), min(b + reach + 1, level.shape[1])):
+    for u in range(max(t - 2, 0), min(t + 3, level.shape[0])):
+        for c in range(max(b - 2, 0), min(b + 3, level.shape[1])):
             if level[u, c] > here or (level[u, c] == here and (u < t or (u == t and c < b))):
                 return False
     return True
+
+
+@compiled
+def _max_of_5(a: np.float32, b: np.float32, c: np.float32, d: np.float32, e: np.float32) -> np.float32:
+    ab, cd = a if a > b else b, c if c > d else d
+    abcd = ab if ab > cd else cd
+    return abcd if abcd > e else e
 
 
 @compiled
@@ -143,40 +150,33 @@ def _pick(
     standing_out: Level,
     first: int,
     last: int,
-    reach: int,
     floor: np.float32,
     loudest: npt.NDArray[np.float32],
-    around: npt.NDArray[np.float32],
     eight_hopeful: npt.NDArray[np.uint64],
     hopeful: npt.NDArray[np.uint8],
     frame: npt.NDArray[np.int32],
     bins: npt.NDArray[np.int32],
 ) -> int:
+    # Two neighbours on either side, written out: turn by turn it would take three times as long.
     # `loudest` is that of the frames around, with nothing on either side; `hopeful` and its eights are one memory.
-    width = level.shape[1]
-    column, hope = loudest[reach : reach + width], hopeful[:width]
+    length, width = level.shape
+    column, hope = loudest[2 : 2 + width], hopeful[:width]
+    left_2, left, right, right_2 = loudest, loudest[1:], loudest[3:], loudest[4:]
     found = 0
     for t in range(first, last):
         here, salient = level[t], standing_out[t]
+        before_2, before = level[max(t - 2, 0)], level[max(t - 1, 0)]
+        after, after_2 = level[min(t + 1, length - 1)], level[min(t + 2, length - 1)]
         for b in range(width):
-            column[b] = here[b]
-        for u in range(max(t - reach, 0), min(t + reach + 1, level.shape[0])):
-            row = level[u]
-            for b in range(width):
-                column[b] = row[b] if row[b] > column[b] else column[b]
+            column[b] = _max_of_5(before_2[b], before[b], here[b], after[b], after_2[b])
         for b in range(width):
-            around[b] = column[b]
-        for offset in range(2 * reach + 1):
-            beside = loudest[offset : offset + width]
-            for b in range(width):
-                around[b] = beside[b] if beside[b] > around[b] else around[b]
-        for b in range(width):
-            hope[b] = (here[b] >= around[b]) & (salient[b] > floor)
+            around = _max_of_5(left_2[b], left[b], column[b], right[b], right_2[b])
+            hope[b] = (here[b] >= around) & (salient[b] > floor)
         # One cell in a hundred is a peak: look at eight at a time. Only equals are left to be told apart.
         for group in range(eight_hopeful.size):
             if eight_hopeful[group]:
                 for b in range(8 * group, 8 * group + 8):
-                    if hopeful[b] and _is_highest(level, t, b, reach):
+                    if hopeful[b] and _is_highest(level, t, b):
                         frame[found], bins[found] = t, b
                         found += 1
     return found

@@ -23,13 +23,20 @@ _RUN: Final = 64
 _MOST_VOTES: Final = 4096
 """Where the histogram of scores ends: beyond it no order among places is needed."""
 
-Ballot = npt.NDArray[np.uint16]
-"""Room for the votes of one search over one shard, empty between its passes; not to be shared by threads."""
+_AT_ONCE: Final = 512
+"""Keys whose postings are asked for together: what comes from memory then is still in the cache when it is counted."""
+
+Ballot = npt.NDArray[np.uint8]
+"""Room for the votes of one search over one shard, empty between its passes; not to be shared by threads.
+
+[2, cells]: the low bytes of all counts, then the high ones. Hardly a cell is voted for 256 times, so that what is
+counted in takes half the room in the cache.
+"""
 
 
 def ballot_for(frames: int) -> Ballot:
     """Room for a shard of that many frames: whole runs of cells, and two more that are looked at from the last."""
-    return np.zeros(-(-((frames >> CELL_BITS) + 1) // _RUN) * _RUN + 2, np.uint16)
+    return np.zeros((2, -(-((frames >> CELL_BITS) + 1) // _RUN) * _RUN + 2), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,29 +89,29 @@ def vote(
     known what they reach. `frames` must stay below the gap before every track, so that no offset is negative.
     """
     starts, ends = np.empty(len(keys), np.uint32), np.empty(len(keys), np.uint32)
-    _count(first_posting, postings, keys, frames, CELL_BITS, starts, ends, ballot)
+    _, carried = _count(first_posting, postings, keys, frames, CELL_BITS, _AT_ONCE, starts, ends, ballot)
     for cells in roll.void:
-        ballot[cells] = 0
-    found = _most_voted(ballot, most)
+        ballot[:, cells] = 0
+    found = _most_voted(ballot, carried, most)
     seen = np.unique(roll.owners(found.frame)).tolist()
     if len(seen) < MIN_TRACKS:
         for number in seen:
-            ballot[roll.cells(number)] = 0
-        others = _most_voted(ballot, most)
+            ballot[:, roll.cells(number)] = 0
+        others = _most_voted(ballot, carried, most)
         found = Places(
             np.concatenate([found.frame, others.frame]),
             np.concatenate([found.votes, others.votes]),
             others.unseen_votes,
         )
-    ballot[:] = 0
+    ballot[: 1 + carried] = 0
     return found
 
 
-def _most_voted(ballot: Ballot, most: int) -> Places:
+def _most_voted(ballot: Ballot, carried: bool, most: int) -> Places:
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
-    tops, histogram = np.empty(len(ballot) // _RUN, np.uint16), np.zeros(_MOST_VOTES + 1, np.int32)
-    found = _best(ballot, _RUN, room, tops, histogram, cells, votes)
+    tops, histogram = np.empty(ballot.shape[1] // _RUN, np.int32), np.zeros(_MOST_VOTES + 1, np.int32)
+    found = _best(ballot, carried, _RUN, room, tops, histogram, cells, votes)
     order = np.argsort(-votes[:found], kind="stable")[:most]
     # Though fewer than `most` be found, more may have votes: cells beside the best are none, but count as such.
     unseen_votes = int(votes[order[-1]]) if found else 0
@@ -118,33 +125,50 @@ def _count(
     keys: Keys,
     frames: Frames,
     cell_bits: int,
+    at_once: int,
     starts: npt.NDArray[np.uint32],
     ends: npt.NDArray[np.uint32],
-    votes: Ballot,
-) -> int:
-    # Two thirds of the time would go by waiting for postings to come from memory, one key after the other. Here all are
-    # asked for at once; their sum is returned lest the compiler see that nobody wants it.
-    asked_for = 0
+    ballot: Ballot,
+) -> tuple[int, bool]:
+    # Two thirds of the time would go by waiting for postings to come from memory, one key after the other. Here every
+    # line of many is asked for at once; their sum is returned lest the compiler see that nobody wants it.
+    asked_for, carried = 0, False
+    low, high = ballot[0], ballot[1]
     for i in range(keys.size):
         starts[i], ends[i] = first_posting[keys[i]], first_posting[keys[i] + np.uint32(1)]
-        if starts[i] < ends[i]:
-            asked_for += postings[starts[i]]
-    for i in range(keys.size):
-        for p in range(starts[i], ends[i]):
-            offset = np.int64(postings[p] >> np.uint32(8)) - frames[i]
-            if offset >= 0:
-                cell = np.uint64(offset >> cell_bits)
-                # Two cells' votes together still fit 16 bits.
-                votes[cell] += np.uint16(votes[cell] < 32767)
-    return asked_for
+    for first in range(0, keys.size, at_once):
+        end = min(first + at_once, keys.size)
+        for i in range(first, end):
+            for p in range(starts[i], ends[i], 16):
+                asked_for += postings[p]
+        for i in range(first, end):
+            for p in range(starts[i], ends[i]):
+                offset = np.int64(postings[p] >> np.uint32(8)) - frames[i]
+                if offset >= 0:
+                    cell = np.uint64(offset >> cell_bits)
+                    count = np.uint8(low[cell] + np.uint8(1))
+                    low[cell] = count
+                    if count == 0:
+                        # Two cells' votes together still fit 16 bits.
+                        high[cell] += np.uint8(high[cell] < 127)
+                        carried = True
+    return asked_for, carried
+
+
+@compiled
+def _both(ballot: Ballot, cell: int) -> int:
+    """The votes of a cell and the next."""
+    low = np.int64(ballot[0, cell]) + np.int64(ballot[0, cell + 1])
+    return int(low + 256 * (np.int64(ballot[1, cell]) + np.int64(ballot[1, cell + 1])))
 
 
 @compiled
 def _best(
-    votes: Ballot,
+    ballot: Ballot,
+    carried: bool,
     run: int,
     enough: int,
-    tops: npt.NDArray[np.uint16],
+    tops: npt.NDArray[np.int32],
     histogram: npt.NDArray[np.int32],
     cells: npt.NDArray[np.int32],
     scores: npt.NDArray[np.int32],
@@ -152,12 +176,15 @@ def _best(
     """Collect the cells that outdo their neighbours and reach the score of the one that is `enough`-th."""
     most_votes = histogram.size - 1
     for r in range(tops.size):
-        here, beside = votes[r * run : (r + 1) * run], votes[r * run + 1 :]
+        here, beside = ballot[0, r * run : (r + 1) * run], ballot[0, r * run + 1 :]
         top = np.uint16(0)
         for c in range(here.size):
-            top = max(top, np.uint16(here[c] + beside[c]))
+            top = max(top, np.uint16(np.uint16(here[c]) + np.uint16(beside[c])))
         tops[r] = top
-        histogram[top if top < most_votes else most_votes] += 1
+        if carried:
+            for c in range(r * run, (r + 1) * run):
+                tops[r] = max(tops[r], _both(ballot, c))
+        histogram[min(tops[r], most_votes)] += 1
     # The best of a run may be the empty cell before the next. So among twice as many runs there are `enough` cells.
     floor, above = most_votes, histogram[most_votes]
     while floor > 1 and above < 2 * enough:
@@ -168,9 +195,8 @@ def _best(
     for r in range(tops.size):
         if tops[r] >= floor:
             for c in range(r * run, (r + 1) * run):
-                both = np.int64(votes[c]) + np.int64(votes[c + 1])
-                if votes[c]:
-                    histogram[both if both < most_votes else most_votes] += 1
+                if ballot[0, c] or ballot[1, c]:
+                    histogram[min(_both(ballot, c), most_votes)] += 1
     above, bar = 0, most_votes
     while bar > 1 and above + histogram[bar] < enough:
         above += histogram[bar]
@@ -182,13 +208,13 @@ def _best(
             if tops[r] < bar + beyond:
                 continue
             for c in range(r * run, (r + 1) * run):
-                both = np.int64(votes[c]) + np.int64(votes[c + 1])
-                if (both > bar) != beyond or both < bar or not votes[c] or found == cells.size:
+                both = _both(ballot, c)
+                if (both > bar) != beyond or both < bar or found == cells.size:
                     continue
-                before = np.int64(votes[c]) + (np.int64(votes[c - 1]) if c > 0 else 0)
-                after = np.int64(votes[c + 1]) + np.int64(votes[c + 2])
+                if not (ballot[0, c] or ballot[1, c]):
+                    continue
                 # Of equals the later one, so that a place has one cell at most.
-                if both > after and both >= before:
+                if both > _both(ballot, c + 1) and (c == 0 or both >= _both(ballot, c - 1)):
                     cells[found], scores[found] = c, both
                     found += 1
     return found

@@ -40,6 +40,20 @@ def known(taught: Path, state: Path) -> Path:
     return taught / "known"
 
 
+@pytest.mark.slow
+def test_who_taught_the_catalogue_has_compiled_what_searching_it_needs(
+    earmark: Earmark, music: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    assert earmark("catalogue", "add", "--state", state, music / "first tune.wav").returncode == 0
+    compiled = set((tmp_path / "kept").rglob("*.nbc"))
+
+    assert "1 found" in earmark("identify", "--state", state, music / "first tune.wav").stderr
+
+    assert len(compiled) > 5
+    assert set((tmp_path / "kept").rglob("*.nbc")) == compiled
+
+
 def test_with_nobody_to_ask_three_lines_name_both_ways_before_anything_is_decoded(
     earmark: Earmark, music: Path, state: Path
 ):

@@ -108,7 +108,7 @@ def test_places_are_the_cells_with_most_votes(most: int) -> None:
     roll = Roll(np.arange(0, shard_frames, 1_000), np.zeros(shard_frames // 1_000, np.bool_))
     places = vote(first_posting, postings, keys, frames, ballot, roll, most=most)
 
-    votes = np.zeros(len(ballot), np.int64)
+    votes = np.zeros(ballot.shape[1], np.int64)
     for key, frame in zip(keys.tolist(), frames.tolist(), strict=True):
         np.add.at(votes, (starts[first_posting[key] : first_posting[key + 1]].astype(int) - frame) >> 2, 1)
     both = votes[:-1] + votes[1:]
@@ -136,6 +136,19 @@ def _placed(removed: list[int]) -> tuple[list[int], list[int]]:
 
     assert not ballot.any()
     return roll.owners(places.frame).tolist(), places.votes.tolist()
+
+
+@pytest.mark.parametrize("votes", [255, 256, 257, 511, 512, 20_000])
+def test_a_place_may_have_more_votes_than_a_byte_holds(votes: int) -> None:
+    stored = np.sort(np.array([*[5_000] * votes, *[5_004] * 300, *[9_000] * 200], np.uint32))
+    first_posting, keys = np.array([0, len(stored)], np.uint32), np.zeros(1, np.uint32)
+    ballot, roll = ballot_for(20_000), Roll(np.arange(0, 20_000, 4_000), np.zeros(5, np.bool_))
+
+    places = vote(first_posting, stored << 8, keys, np.zeros(1, np.int32), ballot, roll, most=10)
+
+    assert places.frame.tolist() == [5_000, 9_000]
+    assert places.votes.tolist() == [votes + 300, 200]
+    assert not ballot.any()
 
 
 def test_after_a_loop_that_fills_the_places_come_those_of_the_others() -> None:
