@@ -104,7 +104,7 @@ class Catalogue:
         return find_candidates(pcm, self._state.parts)
 
     def warm_up(self) -> None:
-        """Search for noise, once, for an installation's first search compiles for seconds; later ones find that kept."""
+        """Search for noise: an installation's first search compiles for seconds, and later ones find that kept."""
         self.search(np.random.default_rng(0).integers(-9000, 9000, int(MIN_SEGMENT_S * RATE_HZ), np.int16))
 
     def add(self, entries: Iterable[Entry]) -> list[Addition]:
