@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ def disguised(
     moved = peaks.bin + np.int32(higher)
     inside = np.flatnonzero((moved >= 0) & (moved < BINS))
     inside = inside[np.lexsort((moved[inside], frame[inside]))]
-    changed = Peaks(frame[inside], moved[inside], peaks.salience[inside])
+    changed = replace(peaks.only(inside), frame=frame[inside], bin=moved[inside])
     return fingerprint_of(changed, length, samples=0, sha256=name)
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from pipeline.batch.reuse import Reuse
 from pipeline.database import Database
-from pipeline.engine.shard import FORMAT
+from pipeline.engine.fingerprint import FRONT_END
 from pipeline.ledger import Ledger, Print
 from pipeline.ledger.prints import write
 from pipeline.model import RATE_HZ, Probe, SourceFile
@@ -191,7 +191,7 @@ def sample(ledger_path: Path, prints: int) -> None:
                 keys = (KEY_SPACE * random.random(KEYS) ** 3).astype(int) * 32
                 frames = random.integers(0, 460, KEYS)
                 pairs = list(zip(keys.tolist(), frames.tolist(), strict=True))
-                write(connection, Print(f"{n:064x}", f"peaks {FORMAT}", 461, peaks, pairs))
+                write(connection, Print(f"{n:064x}", f"peaks {FRONT_END}", 461, peaks, pairs))
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""Fit pipeline/engine/score.json, the models that turn evidence into a probability.
+"""Fit the models of pipeline/engine/score.json that tell whether a track's music is heard.
 
     python -m bench.train_score MUSIC --unknown FOLDER,FOLDER [--clips 127] [--seed 5]
 
@@ -13,17 +13,17 @@ knows (bench.negatives). Takes more than an hour. Prints how well each fold is j
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from bench.degrade import DEGRADATIONS, HARDER
+from bench.fitting import FOLDS, SCORE, fitted, fold_of, write
 from bench.growth import grown
 from bench.negatives import negatives
 from bench.recognition import Library, add_music_options, opened, probes
@@ -44,8 +44,6 @@ PACKAGES: Final = {
 }
 """Debian's. Orchestras, and loops and machines: each deceives in its own way."""
 
-SCORE: Final = Path(score.__file__).with_name("score.json")
-
 SAME_RECORDING: Final = 0.35
 """A 'wrong' track that once shared this many peaks with the right one is the same music, and teaches nothing."""
 
@@ -58,14 +56,12 @@ HOURS: Final = 400
 FEW: Final = 9
 FEW_TRACKS: Final = (3, 14, 14, 40)
 NEGATIVES: Final = 3_000
-"""Of 5 s; without covers, for what tells them from the recording is not among the features."""
+"""Of 5 s; without covers, which bench.train_levels learns to tell."""
 WRONG_KEPT: Final = 3
 """Wrong tracks of each search that teach: the best."""
 
-RIDGE: Final = 1.0
 MAY_COUNT_AGAINST: Final = ("fit_per_peak", "crowd")
 """Of few peaks each fits well more easily; in a crowd that fits well a track has less to say."""
-FOLDS: Final = 5
 HOPELESS: Final = -3.0
 """Log-odds below which the likeliest answer does not tell how steep the models should be."""
 
@@ -95,8 +91,7 @@ class Evidence:
 
     @property
     def fold(self) -> int:
-        """Rows of one track are judged together by a model that never heard it."""
-        return sum((self.search.track or self.found).encode()) % FOLDS
+        return fold_of(self.search.track or self.found)
 
 
 def collect(library: Library, folder: Path, clips: int, seed: int) -> Iterator[Evidence]:
@@ -218,22 +213,6 @@ def _by_merit(row: Evidence) -> bool:
     return row.bent or not row.search.what.startswith(("speed", "tempo", "pitch"))
 
 
-def fitted(x: Vector, right: Vector, ridge: float = RIDGE) -> score.Model:
-    """Ridge-penalised logistic regression by Newton's method: x [rows, features], right [rows] of 0 and 1."""
-    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
-    design = np.column_stack([np.ones(len(x)), (x - centre) / scale])
-    penalty = np.diag([0.0] + [ridge] * x.shape[1])
-    weights = np.zeros(design.shape[1])
-    for _ in range(100):
-        chance = 1 / (1 + np.exp(-np.clip(design @ weights, -40, 40)))
-        curvature = design.T @ (design * (chance * (1 - chance) + 1e-9)[:, None]) + penalty
-        step = np.linalg.solve(curvature, design.T @ (right - chance) - penalty @ weights)
-        weights += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return score.Model(float(weights[0]), weights[1:], centre, scale)
-
-
 def likeliest(rows: Sequence[Evidence], log_odds: Sequence[float]) -> list[tuple[float, bool]]:
     """What each search would answer: the log-odds, and whether it is right; once as it is, once without its track."""
     best: dict[tuple[Search, bool], float] = defaultdict(lambda: -np.inf)
@@ -279,25 +258,6 @@ def report(rows: Sequence[Evidence]) -> None:
         )
 
 
-def _written(model: score.Model) -> dict[str, Any]:
-    def numbers(vector: Vector) -> list[float]:
-        return [round(float(value), 4) for value in vector]
-
-    return {
-        "features": list(FEATURES),
-        "bias": round(model.bias, 4),
-        "weight": numbers(model.weight),
-        "centre": numbers(model.centre),
-        "scale": numbers(model.scale),
-    }
-
-
-def write(fitted_models: dict[str, score.Model]) -> None:
-    """Put the models where the engine reads them."""
-    text = json.dumps({name: _written(model) for name, model in fitted_models.items()}, indent=1) + "\n"
-    SCORE.write_text(text, "ascii")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -309,11 +269,11 @@ def main() -> None:
     blank = score.Model(0.0, *(np.full(len(FEATURES), value) for value in (0.0, 0.0, 1.0)))
     before = SCORE.read_bytes()
     try:
-        write({"plain": blank, "bent": blank})
+        write({"plain": blank, "bent": blank}, FEATURES)
         with tempfile.TemporaryDirectory() as folder:
             rows = instructive(list(collect(library, Path(folder), options.clips, options.seed)))
         report(rows)
-        write(models(rows))
+        write(models(rows), FEATURES)
     except BaseException:
         SCORE.write_bytes(before)
         raise

@@ -31,8 +31,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.fingerprint import fingerprint
-from pipeline.engine.shard import FORMAT
+from pipeline.engine.fingerprint import FRONT_END, fingerprint
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.ledger import Print, Prints, Upload, Uploads, UploadState
 from pipeline.model import Probe
@@ -158,7 +157,7 @@ def make_print(probe: Probe) -> Print:
     kept = made.keys.astype(np.uint64) * _SPREAD >> np.uint64(32)
     sample = kept % np.uint64(_KEYS_KEPT) == 0
     keys = sorted(set(zip(made.keys[sample].tolist(), made.key_frame[sample].tolist(), strict=True)))
-    return Print(probe.sha256, f"peaks {FORMAT}", made.frames, zlib.compress(peaks.tobytes()), keys)
+    return Print(probe.sha256, f"peaks {FRONT_END}", made.frames, zlib.compress(peaks.tobytes()), keys)
 
 
 def likeness(first: Print, second: Print) -> Likeness | None:

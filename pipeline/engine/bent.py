@@ -68,10 +68,10 @@ def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
         ]
         found += best_of_each_track(fits)[:KEPT]
     best = best_of_each_track(found)[:REFINED]
-    return scored(query, [_refined(query, candidate) for candidate in best], "bent", parts)
+    return scored(query, [refined(query, candidate) for candidate in best], "bent", parts)
 
 
-def _refined(query: Query, candidate: Candidate) -> Candidate:
+def refined(query: Query, candidate: Candidate) -> Candidate:
     """The same candidate at the tempo (within 1 %) and pitch (within a bin) at which it fits best."""
     tempo, shift = (
         grid.ravel() for grid in np.meshgrid(candidate.tempo * _TEMPO_AROUND, candidate.shift + _SHIFT_AROUND)

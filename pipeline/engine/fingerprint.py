@@ -13,7 +13,11 @@ import numpy.typing as npt
 from pipeline.engine.landmarks import Frames, Keys, landmarks
 from pipeline.engine.peaks import AROUND_FRAMES, BLOCK, Peaks, find_peaks, salience
 from pipeline.engine.spectrum import BINS, HOP, WINDOW, Level, log_spectrum
+from pipeline.engine.stored import LEVEL_MASK, LEVEL_STEP
 from pipeline.model import RATE_HZ, Pcm
+
+FRONT_END: Final = 3
+"""Raise it when the same audio gives other peaks or keys: fingerprints kept from before then say nothing of it."""
 
 STORED_PER_BLOCK: Final = 64
 """Peaks kept for verification: the matched filter gains from every one."""
@@ -40,6 +44,8 @@ class Fingerprint:
     peak_bin: npt.NDArray[np.uint16]
     peak_class: npt.NDArray[np.uint8]
     """By salience, 0 for the strongest of a block: CLASSES."""
+    peak_level: npt.NDArray[np.uint8]
+    """How far below the loudest of its block, in steps of LEVEL_STEP, the last of which has no end."""
     keys: Keys
     key_frame: Frames
     """The first peak's frame of each landmark: [landmarks]."""
@@ -66,7 +72,8 @@ def fingerprint(blocks: Iterable[Pcm]) -> Fingerprint:
 
 def recording_peaks(blocks: Iterable[Pcm]) -> tuple[Peaks, int]:
     """The peaks of a whole recording, in order of time, and how many frames it has."""
-    none = Peaks(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+    nothing = np.empty(0, np.float32)
+    none = Peaks(np.empty(0, np.int32), np.empty(0, np.int32), nothing, nothing)
     parts, frames = [none], 0
     for part, frames in _peaks_by_chunk(blocks):  # noqa: B007 - the last count is the recording's
         parts.append(part)
@@ -74,6 +81,7 @@ def recording_peaks(blocks: Iterable[Pcm]) -> tuple[Peaks, int]:
         np.concatenate([part.frame for part in parts]),
         np.concatenate([part.bin for part in parts]),
         np.concatenate([part.salience for part in parts]),
+        np.concatenate([part.level for part in parts]),
     )
     return peaks, frames
 
@@ -90,9 +98,18 @@ def fingerprint_of(peaks: Peaks, frames: int, *, samples: int, sha256: str) -> F
         stored.frame,
         stored.bin.astype(np.uint16),
         np.searchsorted(CLASSES, ranks, side="right").astype(np.uint8),
+        _below_the_loudest(stored),
         keys,
         key_frame,
     )
+
+
+def _below_the_loudest(peaks: Peaks) -> npt.NDArray[np.uint8]:
+    block = peaks.frame // BLOCK
+    loudest = np.full(block.max(initial=0) + 1, -np.inf, np.float32)
+    np.maximum.at(loudest, block, peaks.level)
+    below: npt.NDArray[np.float32] = (loudest[block] - peaks.level) / np.float32(LEVEL_STEP)
+    return np.minimum(below, LEVEL_MASK).astype(np.uint8)
 
 
 def _peaks_by_chunk(blocks: Iterable[Pcm]) -> Iterator[tuple[Peaks, int]]:
@@ -112,7 +129,7 @@ def _chunk_peaks(before: Level, level: Level, following: Level, done: int) -> Pe
     seen = np.concatenate([before, level, following[:AROUND_FRAMES]])
     context = len(before)
     found = find_peaks(seen, salience(seen), context, context + len(level), STORED_PER_BLOCK)
-    return Peaks(found.frame + (done - context), found.bin, found.salience)
+    return found.later(done - context)
 
 
 def _levels(blocks: Iterable[Pcm]) -> Iterator[Level]:

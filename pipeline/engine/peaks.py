@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,6 +32,7 @@ class Peaks:
     frame: npt.NDArray[np.int32]
     bin: npt.NDArray[np.int32]
     salience: npt.NDArray[np.float32]
+    level: npt.NDArray[np.float32]
 
     def ranks(self) -> npt.NDArray[np.int64]:
         """The place of each peak among those of its block, by falling salience: [peaks]."""
@@ -49,9 +50,13 @@ class Peaks:
         kept = np.flatnonzero(self.ranks() < per_block) if crowded else np.arange(len(self.frame))
         return self.only(kept[np.argsort(self.frame[kept] * np.int64(BINS) + self.bin[kept])])
 
+    def later(self, frames: int) -> Peaks:
+        """The same peaks so many frames later."""
+        return replace(self, frame=self.frame + np.int32(frames))
+
     def only(self, kept: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Peaks:
         """These peaks, in the order of `kept` or, with a mask, in their own."""
-        return Peaks(self.frame[kept], self.bin[kept], self.salience[kept])
+        return Peaks(self.frame[kept], self.bin[kept], self.salience[kept], self.level[kept])
 
 
 def salience(level: Level) -> Level:
@@ -82,8 +87,8 @@ def find_peaks(level: Level, standing_out: Level, first: int, last: int, per_blo
     )  # fmt: skip
     frame, bins = frame[:found], bins[:found]
     # Blocks begin at `first`.
-    strongest = Peaks(frame - np.int32(first), bins, standing_out[frame, bins]).strongest(per_block)
-    return Peaks(strongest.frame + np.int32(first), strongest.bin, strongest.salience)
+    found_peaks = Peaks(frame - np.int32(first), bins, standing_out[frame, bins], level[frame, bins])
+    return found_peaks.strongest(per_block).later(first)
 
 
 # The loops below go over rows, by plain indices and without branches: such the compiler does many turns of at once.

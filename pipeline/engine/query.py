@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -40,7 +40,7 @@ class Bendable:
         moved = self.peaks.bin + np.int32(shift)
         inside = (moved >= 0) & (moved < BINS)
         frame = np.rint(self.peaks.frame[inside] * tempo).astype(np.int32)
-        bent = Peaks(frame, moved[inside], self.peaks.salience[inside])
+        bent = replace(self.peaks.only(inside), frame=frame, bin=moved[inside])
         return probing_landmarks(bent, self.side[inside], BENT_FAN_OUT)
 
 

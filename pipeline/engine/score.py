@@ -80,14 +80,23 @@ class Others:
 
 
 @cache
-def model(name: str) -> Model:
-    """The fitted model for `plain` or `bent` (other tempo or pitch) candidates, from score.json beside this file."""
+def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
+    """The fitted model of that name from score.json beside this file.
+
+    `plain` and `bent` (at another tempo or pitch) tell whether a candidate's music is heard; `recording` and
+    `bent_recording`, of the measures of levels.py, whether it is the recording or others who play the same.
+    """
     fitted = json.loads(resources.files(__package__).joinpath("score.json").read_text("ascii"))[name]
-    if tuple(fitted["features"]) != FEATURES:
+    if tuple(fitted["features"]) != measures:
         raise AssertionError("score.json was fitted on other features: run bench/train_score.py")
     return Model(
         fitted["bias"], np.array(fitted["weight"]), np.array(fitted["centre"]), np.array(fitted["scale"])
     )
+
+
+def both_log_odds(one: float, other: float) -> float:
+    """The log-odds that two things are true, neither of which tells anything of the other."""
+    return float(-np.log(np.expm1(np.logaddexp(0, -one) + np.logaddexp(0, -other))))
 
 
 def features(

@@ -89,6 +89,11 @@ class Candidate:
         return self.part.shard.name, self.number
 
     @property
+    def as_it_is(self) -> bool:
+        """Whether it fits at the track's own tempo and pitch."""
+        return self.tempo == 1 and self.shift == 0
+
+    @property
     def track(self) -> KnownTrack:
         return self.part.shard.tracks[self.number].track
 

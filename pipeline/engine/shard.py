@@ -10,7 +10,7 @@
     counts           zlib of uint32[KEYS]  how many postings each key has
     postings         uint8[postings, 3] frame of the shard at which a landmark begins, keys in order
     first_peak       uint32[blocks + 1] block b's peaks are first_peak[b] to before first_peak[b + 1]
-    peaks            uint16[peaks]      bits 0 to 8 bin, 9 and 10 class, 11 to 15 frame within the block of 32
+    peaks            uint16[peaks]      see stored.py
 
 Frames of a shard run on from track to track; GAP empty frames come before each, so that a probe that begins before
 its track does not vote into the one before. A track begins on a block. An hour takes about 1.6 MB.
@@ -38,13 +38,13 @@ import numpy.typing as npt
 from pipeline.engine.fingerprint import Fingerprint
 from pipeline.engine.landmarks import KEYS
 from pipeline.engine.peaks import BLOCK
+from pipeline.engine.stored import StoredPeaks, pack
 from pipeline.engine.tracks import KnownTrack, from_row, to_row
-from pipeline.engine.verify import BIN_MASK, CLASS_BIT, CLASS_MASK, FRAME_BIT, StoredPeaks
 from pipeline.errors import StorageError
 
 MAGIC: Final = b"EARSHARD"
-FORMAT: Final = 3
-"""Raise it with every change of this layout, of the front end or of the keys."""
+FORMAT: Final = 4
+"""Raise it with every change of this layout, and with FRONT_END."""
 
 GAP: Final = 34 * BLOCK
 """35 s: more frames than the longest probe (30 s) played 13 % too fast."""
@@ -100,18 +100,17 @@ class Shard:
             start, end = stored.first_frame, stored.first_frame + stored.frames
             span = slice(*np.searchsorted(frames, (start, end)))
             first, last = start // BLOCK, -(-end // BLOCK)
-            bounds = self.peaks.first[first : last + 1].astype(np.int64)
-            block = np.repeat(np.arange(last - first) * BLOCK, np.diff(bounds))
-            packed = self.peaks.packed[int(bounds[0]) : int(bounds[-1])]
+            peaks = self.peaks.between(first, last)
             yield (
                 stored.track,
                 Fingerprint(
                     samples=0,
                     sha256=stored.track.pcm_sha256,
                     frames=stored.frames,
-                    peak_frame=(block + (packed >> FRAME_BIT)).astype(np.int32),
-                    peak_bin=packed & BIN_MASK,
-                    peak_class=(packed >> CLASS_BIT & CLASS_MASK).astype(np.uint8),
+                    peak_frame=(peaks.frame - start).astype(np.int32),
+                    peak_bin=peaks.bin.astype(np.uint16),
+                    peak_class=peaks.rank_class.astype(np.uint8),
+                    peak_level=peaks.level.astype(np.uint8),
                     keys=keys[span],
                     key_frame=(frames[span] - np.uint32(start)).astype(np.int32),
                 ),
@@ -132,11 +131,9 @@ def encode(tracks: Sequence[tuple[KnownTrack, Fingerprint]]) -> Iterator[bytes]:
         stored.append([start, print_.frames, to_row(track)])
         keys.append(print_.keys)
         frames.append(print_.key_frame.astype(np.uint32) + np.uint32(start))
-        peak_frames.append(print_.peak_frame.astype(np.uint32) + np.uint32(start))
-        in_block = (print_.peak_frame % BLOCK).astype(np.uint16)
-        peaks.append(
-            in_block << FRAME_BIT | print_.peak_class.astype(np.uint16) << CLASS_BIT | print_.peak_bin
-        )
+        packed, leads_to = pack(print_.peak_frame, print_.peak_bin, print_.peak_class, print_.peak_level)
+        peak_frames.append(leads_to.astype(np.uint32) + np.uint32(start))
+        peaks.append(packed)
         end += frames_taken(print_.frames)
     key, frame = np.concatenate(keys), np.concatenate(frames)
     peak = np.concatenate(peak_frames)

@@ -6,7 +6,7 @@ It reads the probe's spectrogram, not its peaks, so no peak need survive noise, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pipeline.engine.jit import compiled
 from pipeline.engine.peaks import BLOCK
 from pipeline.engine.spectrum import Level
+from pipeline.engine.stored import BIN_MASK, CLASS_BIT, CLASS_MASK, LEVEL_STEP, STEP_BIT, StoredPeaks
 
 CLIP_LOW: Final = -2.0
 CLIP_HIGH: Final = 3.0
@@ -39,22 +40,8 @@ MAX_FRAMES_OFF: Final = 6
 CLASS_WEIGHT: Final = np.array([1.6, 1.2, 0.9, 0.6], np.float32)
 """How much a peak counts by its class: the strongest of a block are music, the last often the texture of noise."""
 
-CLASS_BIT: Final = 9
-FRAME_BIT: Final = 11
-BIN_MASK: Final = np.uint16((1 << CLASS_BIT) - 1)
-CLASS_MASK: Final = np.uint16((1 << FRAME_BIT - CLASS_BIT) - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPeaks:
-    """The peaks of a shard, by block of BLOCK frames: block b's are `first[b]` to before `first[b + 1]`.
-
-    `packed` holds a peak's bin below CLASS_BIT, its class of salience from there, and from FRAME_BIT its frame in the
-    block.
-    """
-
-    first: npt.NDArray[np.uint32]
-    packed: npt.NDArray[np.uint16]
+MOMENT: Final = 8
+"""Frames of a track whose peaks are taken to have been made louder or softer alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +51,14 @@ class HeardPeaks:
     at: npt.NDArray[np.int32]
     bin: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
+    level: npt.NDArray[np.float32]
+    """In the track, log2 of power; of one block relative to its loudest."""
+    moment: npt.NDArray[np.int32]
+    """Which of the track's moments (MOMENT frames, none of them in two blocks) it belongs to, counted from 0."""
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> HeardPeaks:
+        """These peaks."""
+        return HeardPeaks(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,13 @@ def audible_frames(level: Level) -> npt.NDArray[np.bool_]:
     loudest = level.max(axis=1)
     audible: npt.NDArray[np.bool_] = (loudest > loudest.max() - SILENT_BELOW) & (loudest > 0)
     return audible
+
+
+def noise_of(level: Level) -> npt.NDArray[np.float32]:
+    """The level that QUIET_SHARE of a bin's frames stay under: [BINS]."""
+    quiet = int(QUIET_SHARE * (len(level) - 1))
+    lowest: npt.NDArray[np.float32] = np.partition(level, quiet, axis=0)[quiet]
+    return lowest
 
 
 def likelihood_map(level: Level, standing_out: Level) -> Level:
@@ -97,9 +99,7 @@ def _likelihood(level: Level, standing_out: Level) -> Level:
     z -= np.float32(LOUDNESS_OUT) * z.mean(axis=1, keepdims=True)
     z /= z.std(axis=0) + np.float32(1e-6)
     np.clip(z, CLIP_LOW, CLIP_HIGH, out=z)
-    quiet = int(QUIET_SHARE * (len(level) - 1))
-    noise = np.partition(level, quiet, axis=0)[quiet]
-    above = 1 / (1 + np.exp(np.clip(noise + np.float32(ABOVE_NOISE) - level, -30, 30)))
+    above = 1 / (1 + np.exp(np.clip(noise_of(level) + np.float32(ABOVE_NOISE) - level, -30, 30)))
     # A frame that hardly rises above the noise has little to say in the few cells that do.
     z *= above * np.sqrt(above.mean(axis=1, keepdims=True))
     z -= z.mean()
@@ -121,7 +121,7 @@ def align(
     best = Alignment(np.empty(len(frame), np.float32), np.empty(len(frame), np.int64))
     offsets = 2 * MAX_FRAMES_OFF + 1
     room = int(len(z_map) * max(tempo, default=1)) + 2 * offsets + 2
-    layout = (BLOCK, int(BIN_MASK), CLASS_BIT, int(CLASS_MASK), FRAME_BIT)
+    layout = (BLOCK, BIN_MASK, CLASS_BIT, CLASS_MASK, STEP_BIT)
     _align(
         z_map, peaks.first, peaks.packed, CLASS_WEIGHT, layout, frame, tempo, shift,
         np.empty(room, np.uint32), np.empty(room, np.float32), np.empty(offsets), np.empty(offsets),
@@ -136,15 +136,13 @@ def peaks_under(
     """The track's peaks that should be heard in a probe starting at `frame`, in the probe's own frames and bins."""
     first_block = max(frame // BLOCK, 0)
     last_block = min((frame + int(frames * tempo)) // BLOCK + 1, len(peaks.first) - 1)
-    if last_block <= first_block:
-        return HeardPeaks(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
-    bounds = peaks.first[first_block : last_block + 1].astype(np.int64)
-    block = np.repeat(np.arange(first_block, last_block), np.diff(bounds))
-    packed = peaks.packed[int(bounds[0]) : int(bounds[-1])]
-    at = np.rint((block * BLOCK + (packed >> FRAME_BIT) - frame) / tempo).astype(np.int32)
-    bin_heard = (packed & BIN_MASK).astype(np.int32) - shift
+    stored = peaks.between(first_block, max(last_block, first_block))
+    at = np.rint((stored.frame - frame) / tempo).astype(np.int32)
+    bin_heard = stored.bin - np.int32(shift)
+    moment = (stored.frame // MOMENT - first_block * (BLOCK // MOMENT)).astype(np.int32)
+    level = np.float32(-LEVEL_STEP) * (stored.level + np.float32(0.5))
     heard = (at >= 0) & (at < frames) & (bin_heard >= 0) & (bin_heard < bins)
-    return HeardPeaks(at[heard], bin_heard[heard], CLASS_WEIGHT[packed[heard] >> CLASS_BIT & CLASS_MASK])
+    return HeardPeaks(at, bin_heard, CLASS_WEIGHT[stored.rank_class], level, moment).only(heard)
 
 
 def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
@@ -198,7 +196,7 @@ def _align(
     best_z: npt.NDArray[np.float32],
     best_frame: npt.NDArray[np.int64],
 ) -> None:
-    block, bin_mask, class_bit, class_mask, frame_bit = layout
+    block, bin_mask, class_bit, class_mask, step_bit = layout
     frames, width = z_map.shape
     offsets = total.size
     reach = offsets // 2
@@ -216,10 +214,11 @@ def _align(
             total[d], square[d] = 0.0, 0.0
         last = (places[i] + reach + np.int64(frames * tempo[i])) // block + 1
         for b in range(max((places[i] - reach) // block, 0), min(last, first.size - 1)):
+            start = b * block - places[i] + reach + 1
             for p in range(first[b], first[b + 1]):
                 peak = np.int64(packed[p])
+                start += peak >> step_bit
                 heard = (peak & bin_mask) - shift[i]
-                start = b * block + (peak >> frame_bit) - places[i] + reach + 1
                 if heard < 0 or heard >= width or start < 0 or start + offsets > heard_at.size:
                     continue
                 weight, column = class_weight[peak >> class_bit & class_mask], np.uint64(heard)

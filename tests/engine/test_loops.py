@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import scipy.fft
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.engine.peaks import (
     AROUND_BINS,
     AROUND_FRAMES,
+    BLOCK,
     MIN_SALIENCE,
     NEIGHBOURS,
     find_peaks,
@@ -25,13 +31,11 @@ from pipeline.engine.spectrum import (
     Level,
     log_spectrum,
 )
+from pipeline.engine.stored import StoredPeaks, pack
 from pipeline.engine.verify import (
-    CLASS_BIT,
     CLASS_WEIGHT,
-    FRAME_BIT,
     MAX_FRAMES_OFF,
     HeardPeaks,
-    StoredPeaks,
     align,
     shares,
 )
@@ -40,6 +44,8 @@ from pipeline.model import RATE_HZ
 from tests.engine.melodies import tune
 
 PCM = tune(7, 12)
+
+Numbers = npt.NDArray[Any]
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +165,44 @@ def test_votes_for_removed_tracks_are_void() -> None:
     assert _placed(removed=[1, 3]) == ([4, 2, 0], [7, 5, 3])
 
 
+def _stored(frame: Numbers, bins: Numbers, kind: Numbers, level: Numbers, blocks: int) -> StoredPeaks:
+    """Peaks in order of time, as a shard of so many blocks holds them."""
+    packed, leads_to = pack(frame, bins.astype(np.uint16), kind.astype(np.uint8), level.astype(np.uint8))
+    first = np.append(0, np.cumsum(np.bincount(leads_to // BLOCK, minlength=blocks)))
+    return StoredPeaks(first.astype(np.uint32), packed)
+
+
+@given(st.data())
+def test_stored_peaks_come_back_as_they_were(data: st.DataObject) -> None:
+    blocks = data.draw(st.integers(1, 6))
+    peak = st.tuples(
+        st.integers(0, BLOCK * blocks - 1), st.integers(0, BINS - 1), st.integers(0, 3), st.integers(0, 7)
+    )
+    frame, bins, kind, level = (
+        np.array(sorted(data.draw(st.lists(peak, max_size=60))), np.int64).reshape(-1, 4).T
+    )
+    first, end = sorted(data.draw(st.tuples(st.integers(0, blocks), st.integers(0, blocks))))
+
+    found = _stored(frame.astype(np.int32), bins, kind, level, blocks).between(first, end)
+
+    asked_for = (frame >= BLOCK * first) & (frame < BLOCK * end)
+    for came_back, was in (
+        (found.frame, frame),
+        (found.bin, bins),
+        (found.rank_class, kind),
+        (found.level, level),
+    ):
+        assert came_back.tolist() == was[asked_for].tolist()
+
+
 @pytest.mark.parametrize(("tempo", "shift"), [(1.0, 0), (0.9, 3), (1.1, -5)])
 def test_a_place_fits_as_well_as_its_peaks_are_loud_in_the_probe(tempo: float, shift: int) -> None:
     rng = np.random.default_rng(6)
     z_map = rng.standard_normal((150, BINS)).astype(np.float32)
     blocks, each = 30, 40
-    frame, bins = rng.integers(0, 32, (blocks, each)), rng.integers(0, BINS, (blocks, each))
-    kind = rng.integers(0, 4, (blocks, each))
-    packed = (frame << FRAME_BIT | kind << CLASS_BIT | bins).astype(np.uint16).ravel()
-    peaks = StoredPeaks(np.arange(0, blocks * each + 1, each, dtype=np.uint32), packed)
+    frame = np.sort(rng.integers(0, 32 * blocks, blocks * each)).astype(np.int32)
+    bins, kind = rng.integers(0, BINS, len(frame)), rng.integers(0, 4, len(frame))
+    peaks = _stored(frame, bins, kind, rng.integers(0, 8, len(frame)), blocks)
     places = np.array([-40, 0, 333, 500, 900])
 
     found = align(
@@ -178,13 +213,12 @@ def test_a_place_fits_as_well_as_its_peaks_are_loud_in_the_probe(tempo: float, s
         np.full(len(places), shift, np.int32),
     )
 
-    at_track, heard = (frame + 32 * np.arange(blocks)[:, None]).ravel(), (bins - shift).ravel()
-    weight = CLASS_WEIGHT[kind.ravel()]
+    heard, weight = bins - shift, CLASS_WEIGHT[kind]
     for n, place in enumerate(places.tolist()):
         fits = {}
         for start in range(place - MAX_FRAMES_OFF, place + MAX_FRAMES_OFF + 1):
             slower = np.float32(1) / np.float32(tempo)
-            at = np.floor((at_track - start).astype(np.float32) * slower + np.float32(0.5)).astype(int)
+            at = np.floor((frame - start).astype(np.float32) * slower + np.float32(0.5)).astype(int)
             inside = (at >= 0) & (at < len(z_map)) & (heard >= 0) & (heard < BINS)
             fit = weight[inside] * z_map[at[inside], heard[inside]]
             fits[start] = fit.sum(dtype=float) / np.sqrt((weight[inside] ** 2).sum(dtype=float))
@@ -199,6 +233,8 @@ def test_shared_peaks_are_those_on_or_beside_one_of_the_others() -> None:
             rng.integers(0, 50, count).astype(np.int32),
             rng.integers(0, BINS, count).astype(np.int32),
             np.ones(count, np.float32),
+            np.zeros(count, np.float32),
+            np.zeros(count, np.int32),
         )
         for count in (300, 0, 40, 1, 900, 5, 77, 300)
     ]

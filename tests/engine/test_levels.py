@@ -1,0 +1,129 @@
+"""The same notes are not the same recording: what levels tell apart, and what they must not be misled by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import signal
+
+from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.levels import BAND, FEATURES, level_features
+from pipeline.engine.score import both_log_odds
+from pipeline.engine.spectrum import BINS
+from pipeline.engine.verify import HeardPeaks
+from pipeline.model import RATE_HZ, Pcm
+from tests.engine.melodies import Sound, cut, entry, to_pcm, tune
+
+KNOWN = range(300, 308)
+
+ALL = np.ones(150, np.bool_)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    made = Catalogue.open(tmp_path_factory.mktemp("eight"), create=True)
+    made.add(entry(seed) for seed in KNOWN)
+    return made
+
+
+@pytest.mark.parametrize("players", [1, 2, 3])
+def test_a_tune_played_by_others_is_not_named(catalogue: Catalogue, players: int) -> None:
+    for seed in KNOWN:
+        cover = cut(tune(seed, players=players), 9, 8)
+
+        assert catalogue.search(cover) == [], seed
+        # Who asks why is told what it was taken for.
+        assert catalogue.candidates(cover), seed
+
+
+def _darker(sound: Sound) -> Sound:
+    """With a tone control turned down: 24 dB less at the top than at the bottom."""
+    return signal.lfilter([1.0], [1.0, -0.9], sound)
+
+
+def _brighter(sound: Sound) -> Sound:
+    return np.diff(sound, prepend=0)
+
+
+def _ridden(sound: Sound) -> Sound:
+    """With somebody at the volume control: 12 dB up and down again every 3 s."""
+    return sound * 10 ** (0.3 * np.sin(2 * np.pi * np.arange(len(sound)) / (3 * RATE_HZ)))
+
+
+def _squashed(sound: Sound) -> Sound:
+    """As a radio station does."""
+    loudness = np.sqrt(signal.lfilter([0.001], [1, -0.999], sound**2)) + 100
+    return sound / loudness**0.7
+
+
+@pytest.mark.parametrize("change", [_darker, _brighter, _ridden, _squashed])
+def test_tone_and_volume_may_be_changed(catalogue: Catalogue, change: Callable[[Sound], Sound]) -> None:
+    for seed in KNOWN:
+        changed: Pcm = to_pcm(change(cut(tune(seed), 9, 8).astype(np.float64)))
+
+        assert [hit.track_id for hit in catalogue.search(changed)] == [f"tune-{seed}"], seed
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30))
+def test_two_things_are_less_likely_than_either(one: float, other: float) -> None:
+    both = both_log_odds(one, other)
+
+    chance = 1 / (1 + np.exp(-one)) / (1 + np.exp(-other))
+    assert 1 / (1 + np.exp(-both)) == pytest.approx(chance, rel=1e-6)
+    assert both <= min(one, other)
+
+
+def _heard(levels: Sound, at: Sound, bins: Sound) -> HeardPeaks:
+    return HeardPeaks(
+        at.astype(np.int32),
+        bins.astype(np.int32),
+        np.ones(len(at), np.float32),
+        levels.astype(np.float32),
+        (at // 8).astype(np.int32),
+    )
+
+
+def test_what_a_tone_and_a_volume_control_do_is_no_error_and_anything_else_is() -> None:
+    rng = np.random.default_rng(4)
+    at, bins = rng.integers(0, 150, 400), rng.integers(0, BINS, 400)
+    levels = rng.normal(-6, 3, 400)
+    tone, volume = rng.normal(0, 3, BINS // BAND + 1), rng.normal(0, 3, 150 // 8 + 1)
+    heard = np.full((150, BINS), -20, np.float32)
+    heard[at, bins] = levels + tone[bins // BAND] + volume[at // 8]
+    error = FEATURES.index("level_error")
+
+    same = level_features(
+        heard, ALL, _heard(heard[at, bins] - tone[bins // BAND] - volume[at // 8], at, bins)
+    )
+    others = level_features(heard, ALL, _heard(rng.permutation(levels), at, bins))
+
+    assert same[error] < 0.15
+    assert others[error] > 2
+
+
+def test_a_lone_peak_has_no_levels_to_compare() -> None:
+    one = np.array([3])
+
+    assert np.isfinite(
+        level_features(np.zeros((20, BINS), np.float32), ALL[:20], _heard(one - 5.0, one, one))
+    ).all()
+
+
+def test_a_shard_keeps_levels(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(tmp_path, create=True)
+    catalogue.add([entry(1), entry(2)])
+    (part,) = catalogue.parts
+    before = [print_.peak_level for _, print_ in part.shard.fingerprints()]
+
+    catalogue.remove(["tune-1"])
+    catalogue.compact()
+
+    (part,) = catalogue.parts
+    (kept,) = (print_.peak_level for _, print_ in part.shard.fingerprints())
+    assert kept.tolist() == before[1].tolist()
+    assert set(kept.tolist()) == set(range(8))
