@@ -12,4 +12,5 @@ from pipeline.server.worker import Ear
 def open_ear(folder: Path) -> Ear:
     """The engine over the catalogue in `folder`, made empty if there is none. Raises StorageError."""
     catalogue = Catalogue.open(folder, create=True)
+    catalogue.warm_up()  # or the first job would wait for it
     return Ear(Embedded(catalogue), catalogue.refresh)

@@ -35,7 +35,7 @@ LONGEST_FADE: Final = 125
 """Frames (4 s)."""
 
 WORTH_A_LOOK: Final = 0.0
-"""Log-odds below which a track is named by nobody, whatever its levels are."""
+"""Log-odds below which a track is not named, whatever its levels are."""
 
 SAME_Z_SHARE: Final = 0.6
 SAME_SPAN_SHARE: Final = 0.5
@@ -89,7 +89,8 @@ def accepted(
 def hear(query: Query, candidate: Candidate) -> Heard:
     """The candidate with where it is heard, and how certain it is that it is this recording, not only this music."""
     heard = _hear(query, candidate)
-    if not heard.candidate.log_odds < HEARD_LOG_ODDS <= candidate.log_odds or not candidate.as_it_is:
+    refused = heard.candidate.log_odds < HEARD_LOG_ODDS <= candidate.log_odds
+    if not (refused and candidate.as_it_is):
         return heard
     # The plain pass also finds what is 1 % too fast, of which no level is what it should be.
     closer = _hear(query, replace(refined(query, candidate), log_odds=candidate.log_odds))
@@ -103,10 +104,9 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
         first, last = int(peaks.at.min()), int(peaks.at.max())
         frames = int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
     span = heard_span(query, peaks)
-    here = peaks.only((peaks.at >= span[0]) & (peaks.at <= span[1]))
-    if candidate.log_odds >= WORTH_A_LOOK and len(here.at):
+    if candidate.log_odds >= WORTH_A_LOOK and (here := peaks.inside(span)).any():
         fitted = model("recording" if candidate.as_it_is else "bent_recording", FEATURES)
-        recording = fitted.log_odds(level_features(query.level, query.audible, here))
+        recording = fitted.log_odds(level_features(query.level, query.noise, peaks.only(here)))
         candidate = replace(candidate, log_odds=both_log_odds(candidate.log_odds, recording))
     return Heard(candidate, peaks, span, frames)
 
@@ -140,7 +140,7 @@ def _largest_run(values: npt.NDArray[Any]) -> tuple[int, int]:
 def _for_the_track(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
     """How much each frame of the probe speaks for the track, if it fits as well there as in that span: [frames]."""
     z = query.z_map[peaks.at, peaks.bin]
-    inside = (peaks.at >= span[0]) & (peaks.at <= span[1])
+    inside = peaks.inside(span)
     usual = np.average(z[inside], weights=peaks.weight[inside]) if inside.any() else 1.0
     over = peaks.weight * (z - SPAN_SHARE * usual) * usual
     return np.bincount(peaks.at, weights=over, minlength=query.frames).astype(np.float64)
@@ -181,7 +181,7 @@ def same_recording(best: Heard, other: Heard) -> bool:
 def fits_by_the_same(query: Query, best: Heard, other: Heard) -> bool:
     """Whether the other track is only heard because it shares sounds with the first: a remix, or another version."""
     peaks = other.peaks
-    inside = (peaks.at >= other.span[0]) & (peaks.at <= other.span[1])
+    inside = peaks.inside(other.span)
     own = inside & ~near_peaks(best.peaks, query.z_map.shape)[peaks.at, peaks.bin]
     return _z(query, peaks, own) < OWN_Z_SHARE * _z(query, peaks, inside)
 

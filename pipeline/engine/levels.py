@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine.spectrum import Level
-from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks, noise_of
+from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 
 FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks")
 """What `level_features` measures, in this order."""
@@ -37,15 +37,12 @@ USUAL_UNSTEADINESS: Final = 1.5
 
 
 def level_features(
-    level: Level, audible: npt.NDArray[np.bool_], peaks: HeardPeaks
+    level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks
 ) -> npt.NDArray[np.float64]:
-    """How well the levels of a track's peaks, where it is heard, agree with those of the probe: [FEATURES].
-
-    `audible` are the frames of the probe that are no silence: in silence there is no noise either.
-    """
+    """How well the levels of a track's peaks, where it is heard, agree with those of the probe: [FEATURES]."""
     heard = level[peaks.at, peaks.bin]
     off = np.clip(_unexplained(heard - peaks.level, peaks.bin // BAND, peaks.moment), -MOST, MOST)
-    above = heard - noise_of(level[audible])[peaks.bin]
+    above = heard - noise[peaks.bin]
     expected = above - off > EXPECTED_ABOVE
     return np.array(
         [

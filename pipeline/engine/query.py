@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pipeline.engine.landmarks import Frames, Keys, louder_side, probing_landmarks
 from pipeline.engine.peaks import Peaks, find_peaks, salience
 from pipeline.engine.spectrum import BINS, Level, log_spectrum
-from pipeline.engine.verify import audible_frames, likelihood_map
+from pipeline.engine.verify import audible_frames, likelihood_map, noise_of
 from pipeline.model import MAX_SEGMENT_S, RATE_HZ, Pcm
 
 PEAKS_PER_BLOCK: Final = 40
@@ -46,11 +46,14 @@ class Bendable:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A probe's map for verification and its spectrogram [frames, BINS], which frames are no silence, and its peaks."""
+    """A probe's map for verification and its spectrogram, both [frames, BINS], its noise and its peaks."""
 
     z_map: Level
     level: Level
     audible: npt.NDArray[np.bool_]
+    """Which frames are no silence."""
+    noise: npt.NDArray[np.float32]
+    """The level of the noise in those, [BINS]."""
     peaks: Peaks
 
     @property
@@ -83,4 +86,5 @@ def query_of(level: Level) -> Query | None:
     peaks = find_peaks(level, standing_out, 0, len(level), PEAKS_PER_BLOCK)
     if len(peaks.frame) < MIN_PEAKS:
         return None
-    return Query(likelihood_map(level, standing_out), level, audible, peaks)
+    noise = noise_of(level[audible])
+    return Query(likelihood_map(level, standing_out, audible, noise), level, audible, noise, peaks)

@@ -56,6 +56,10 @@ class HeardPeaks:
     moment: npt.NDArray[np.int32]
     """Which of the track's moments (MOMENT frames, none of them in two blocks) it belongs to, counted from 0."""
 
+    def inside(self, span: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Which of them lie between those frames of the probe, the last included."""
+        return (self.at >= span[0]) & (self.at <= span[1])
+
     def only(self, chosen: npt.NDArray[np.bool_]) -> HeardPeaks:
         """These peaks."""
         return HeardPeaks(*(getattr(self, each.name)[chosen] for each in fields(self)))
@@ -83,23 +87,24 @@ def noise_of(level: Level) -> npt.NDArray[np.float32]:
     return lowest
 
 
-def likelihood_map(level: Level, standing_out: Level) -> Level:
+def likelihood_map(
+    level: Level, standing_out: Level, audible: npt.NDArray[np.bool_], noise: npt.NDArray[np.float32]
+) -> Level:
     """How strongly each cell of a probe speaks for a peak there: [frames, BINS], mean 0 and variance 1.
 
     Silent frames say nothing (0), nor do they count in mean and variance: beside them the least sound would tower.
     """
-    audible = audible_frames(level)
     z_map = np.zeros_like(level)
-    z_map[audible] = _likelihood(level[audible], standing_out[audible])
+    z_map[audible] = _likelihood(level[audible], standing_out[audible], noise)
     return z_map
 
 
-def _likelihood(level: Level, standing_out: Level) -> Level:
+def _likelihood(level: Level, standing_out: Level, noise: npt.NDArray[np.float32]) -> Level:
     z: Level = standing_out - standing_out.mean(axis=0)
     z -= np.float32(LOUDNESS_OUT) * z.mean(axis=1, keepdims=True)
     z /= z.std(axis=0) + np.float32(1e-6)
     np.clip(z, CLIP_LOW, CLIP_HIGH, out=z)
-    above = 1 / (1 + np.exp(np.clip(noise_of(level) + np.float32(ABOVE_NOISE) - level, -30, 30)))
+    above = 1 / (1 + np.exp(np.clip(noise + np.float32(ABOVE_NOISE) - level, -30, 30)))
     # A frame that hardly rises above the noise has little to say in the few cells that do.
     z *= above * np.sqrt(above.mean(axis=1, keepdims=True))
     z -= z.mean()

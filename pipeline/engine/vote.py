@@ -149,8 +149,8 @@ def _count(
                     count = np.uint8(low[cell] + np.uint8(1))
                     low[cell] = count
                     if count == 0:
-                        # Two cells' votes together still fit 16 bits.
-                        high[cell] += np.uint8(high[cell] < 127)
+                        # What is full stays nearly full.
+                        high[cell] += np.uint8(high[cell] < 255)
                         carried = True
     return asked_for, carried
 

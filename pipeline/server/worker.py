@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.errors import EarmarkError
-from pipeline.model import RATE_HZ, Probe, Recognizer
+from pipeline.model import Recognizer
 from pipeline.server.analysis import analyse
 from pipeline.wire.audiotag_replies import result_reply, to_json
 
@@ -64,8 +64,6 @@ def work(connection: Connection, open_ear: OpenEar) -> None:
 def _serve(connection: Connection, open_ear: OpenEar) -> None:
     try:
         ear = open_ear()
-        # The first search compiles the engine: nobody's job should wait for that.
-        ear.recognizer.identify(Probe(np.random.default_rng(0).integers(-9000, 9000, 6 * RATE_HZ, np.int16)))
     except EarmarkError as error:
         connection.send(Answer(why_not=str(error)))
         return
