@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.engine import score
 from pipeline.engine.score import Vector
@@ -16,6 +18,18 @@ SCORE: Final = Path(score.__file__).with_name("score.json")
 
 RIDGE: Final = 1.0
 FOLDS: Final = 5
+HOPELESS: Final = -3.0
+"""Log-odds below which the likeliest answer does not tell how steep models should be."""
+
+
+class Candidate(Protocol):
+    """Evidence of one candidate of one search."""
+
+    @property
+    def search(self) -> Hashable: ...
+
+    @property
+    def right(self) -> bool: ...
 
 
 def fitted(x: Vector, right: Vector, ridge: float = RIDGE) -> score.Model:
@@ -37,6 +51,55 @@ def fitted(x: Vector, right: Vector, ridge: float = RIDGE) -> score.Model:
 def fold_of(track: str) -> int:
     """Rows of one track are judged together, by a model that never heard it."""
     return sum(track.encode()) % FOLDS
+
+
+def likeliest(rows: Sequence[Candidate], log_odds: Sequence[float]) -> tuple[Vector, npt.NDArray[np.bool_]]:
+    """What each search would answer: the log-odds, and whether it is right; once as it is, once without its track."""
+    best: dict[tuple[Hashable, bool], float] = defaultdict(lambda: -np.inf)
+    for row, odds in zip(rows, log_odds, strict=True):
+        best[row.search, row.right] = max(best[row.search, row.right], odds)
+    return np.array(list(best.values())), np.array([right for _, right in best])
+
+
+def made_steep(
+    models: Mapping[str, score.Model], rows: Sequence[Candidate], log_odds: Sequence[float]
+) -> dict[str, score.Model]:
+    """The models as steep as the likeliest answers of all searches, whose log-odds by them are given, want them.
+
+    The best of many candidates is another matter than each of them. Who asks is taken to ask for known music as often
+    as for unknown.
+    """
+    said, right = likeliest(rows, log_odds)
+    telling = said > HOPELESS
+    line = fitted(said[telling, None], right[telling].astype(np.float64), ridge=0.01)
+    slope = float(line.weight[0] / line.scale[0])
+    bias = line.bias - slope * float(line.centre[0]) + float(np.log((~right).sum() / right.sum()))
+    return {
+        name: score.Model(slope * model.bias + bias, slope * model.weight, model.centre, model.scale)
+        for name, model in models.items()
+    }
+
+
+def print_reliability(
+    rows: Sequence[Candidate], log_odds: Sequence[float], thresholds: Sequence[float]
+) -> None:
+    """Print what the likeliest answers claim and how many are right, and what thresholds keep in and out."""
+    odds, right = likeliest(rows, log_odds)
+    claimed = 1 / (1 + np.exp(-odds))
+    weight = np.where(right, (~right).sum() / right.sum(), 1.0)
+    for tenth in range(10):
+        inside = np.minimum((10 * claimed).astype(int), 9) == tenth
+        if inside.any():
+            said, was = (
+                100 * np.average(those[inside], weights=weight[inside]) for those in (claimed, right)
+            )
+            print(f"  {tenth / 10:.1f}: {inside.sum():5} answers, {said:5.1f} % claimed, {was:5.1f} % right")
+    print("  the likeliest wrong ones:", *np.round(np.sort(odds[~right])[:-6:-1], 1))
+    for threshold in thresholds:
+        wrong, kept = int((odds[~right] >= threshold).sum()), 100 * (odds[right] >= threshold).mean()
+        print(
+            f"  from {threshold}: {wrong} wrong of {(~right).sum()}, {kept:.2f} % of {right.sum()} right ones"
+        )
 
 
 def write(models: Mapping[str, score.Model], features: Sequence[str]) -> None:

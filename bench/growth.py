@@ -39,6 +39,8 @@ from pipeline.model import RATE_HZ, Pcm
 
 FIRST_TRACKS = 2_900
 """Where the catalogue has grown for the first time: about ten times what it was."""
+MANY_TRACKS = 16_000
+"""Measured as well, with the first shards that hold as many."""
 
 MEMORY = """
 import sys
@@ -107,14 +109,19 @@ def disguised(
 
 
 def grown(folder: Path, library: Library, hours: float, seed: int) -> list[Slice]:
-    """The catalogue alone, at FIRST_TRACKS, and at so many hours; made where `folder` does not hold it."""
+    """The catalogue alone, at FIRST_TRACKS, at MANY_TRACKS if it has them, and at so many hours.
+
+    It is made where `folder` does not hold it.
+    """
     with Catalogue.open(folder, create=True) as catalogue:
         if not len(catalogue):
             library.fill(catalogue)
             catalogue.compact()
             fill_up(folder, library, hours, seed)
     parts = store.load(folder).parts
-    return [Slice(parts[:1]), Slice(parts[:2]), Slice(parts)]
+    tracks = np.cumsum([len(part.shard.tracks) for part in parts])
+    many = min(int(np.searchsorted(tracks, MANY_TRACKS)) + 1, len(parts))
+    return [Slice(parts[:shards]) for shards in sorted({1, 2, many, len(parts)})]
 
 
 def fill_up(folder: Path, library: Library, hours: float, seed: int) -> None:

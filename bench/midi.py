@@ -18,6 +18,7 @@ from pipeline.model import RATE_HZ, Pcm
 
 FONTS: Final = ("/usr/share/sounds/sf2/FluidR3_GM.sf2", "/usr/share/sounds/sf2/TimGM6mb.sf2")
 LENGTH_S: Final = 75
+PLAYED_HZ: Final = 16_000
 AS_PCM: Final = ("-ar", str(RATE_HZ), "-ac", "1", "-f", "s16le", "-")
 MELODIC: Final = 112
 """Instruments of General MIDI that play notes; the rest are noises."""
@@ -30,17 +31,34 @@ _DATA_BYTES: Final = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
 def played(path: Path, font: str, players: int = 0) -> Pcm:
     """The first LENGTH_S of a piece; with `players` by others: other instruments, up to 10 % faster or slower."""
     piece = path.read_bytes()
-    with tempfile.TemporaryDirectory() as scratch:
-        score, sound = Path(scratch) / "piece.mid", Path(scratch) / "piece.wav"
-        score.write_bytes(by_others(piece, players) if players else piece)
-        subprocess.run(
-            ["fluidsynth", "-niq", "-g", "0.5", "-r", "16000", "-F", sound, font, score],
-            check=True, timeout=120, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        heard = subprocess.run(
-            ["ffmpeg", "-v", "error", "-i", sound, "-t", str(LENGTH_S), *AS_PCM],
-            check=True, timeout=120, stdout=subprocess.PIPE,
-        ).stdout  # fmt: skip
+    with tempfile.NamedTemporaryFile(suffix=".mid") as score:
+        score.write(by_others(piece, players) if players else piece)
+        score.flush()
+        command = [
+            "fluidsynth",
+            "-niq",
+            "-g",
+            "0.5",
+            "-r",
+            str(PLAYED_HZ),
+            "-T",
+            "raw",
+            "-O",
+            "s16",
+            "-F",
+            "-",
+        ]
+        with subprocess.Popen(
+            [*command, font, score.name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as player:
+            # Once ffmpeg has heard enough, nobody reads on, and the player stops.
+            heard = subprocess.run(
+                ["ffmpeg", "-v", "error", "-f", "s16le", "-ar", str(PLAYED_HZ), "-ac", "2", "-i", "-",
+                 "-t", str(LENGTH_S), *AS_PCM],
+                stdin=player.stdout, check=True, timeout=120, stdout=subprocess.PIPE,
+            ).stdout  # fmt: skip
+            if player.stdout is not None:
+                player.stdout.close()
     return np.frombuffer(heard, "<i2")
 
 

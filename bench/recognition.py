@@ -34,8 +34,8 @@ from bench.degrade import DEGRADATIONS, HARDER, SOURCE_HZ, Change, Sound, read, 
 from bench.negatives import MELODIES, TUNE_S, negatives
 from pipeline.audio import EXTENSIONS, open_decoder
 from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.heard import NAMED_LOG_ODDS
 from pipeline.engine.hits import Hit
-from pipeline.engine.search import HEARD_LOG_ODDS
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
 from pipeline.model import RATE_HZ, Pcm
@@ -91,7 +91,7 @@ def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
     """What the catalogue makes of a probe, said or not."""
     likeliest = catalogue.candidates(probe)[:1]
     # Candidates too unlikely are never hits; asking twice would cost the passes at other tempi twice.
-    said = catalogue.search(probe) if likeliest and likeliest[0].log_odds >= HEARD_LOG_ODDS else []
+    said = catalogue.search(probe) if likeliest and likeliest[0].log_odds >= NAMED_LOG_ODDS else []
     for hit in said[:1] or likeliest:
         names = {hit.track.path, *(track.path for track in hit.also)}
         length_s = round(len(probe) / RATE_HZ)

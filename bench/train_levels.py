@@ -1,11 +1,12 @@
-"""Fit the models of pipeline/engine/score.json that tell a recording from others who play the same.
+"""Fit the models of pipeline/engine/score.json that tell a recording from accidents, and from others who play the same.
 
     python -m bench.train_levels MUSIC --unknown FOLDER,FOLDER --midi FOLDER [--clips 45] [--seed 1]
 
 MUSIC as bench.train_score has it; the folder of MIDI files holds those of Debian's openttd-openmsx and the scores of
-Doom (freedoom). All that is known is degraded as bench.degrade can, mildly and beyond what can be named, cut to 5 to 15
-s, mixed and joined. Tunes and MIDI pieces are also played by others. Prints how well each fold is judged by models
-fitted to the others.
+Doom (freedoom). Music known and unknown is degraded as bench.degrade can, mildly and beyond what can be named, cut to 4
+to 15 s, mixed and joined, and searched for as it is and without its own track, now and then among a few tracks only;
+so are sounds that nobody knows (bench.negatives). Tunes and MIDI pieces are also played by others. Prints how well each
+fold is judged by models fitted to the others.
 """
 
 from __future__ import annotations
@@ -13,34 +14,45 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from bench.degrade import DEGRADATIONS, HARDER, mixed
-from bench.fitting import FOLDS, fitted, fold_of, write
+from bench.fitting import FOLDS, fitted, fold_of, made_steep, print_reliability, write
 from bench.midi import FONTS, played
+from bench.negatives import negatives
 from bench.recognition import Library, add_music_options, opened, probes
+from bench.train_score import SAME_RECORDING, WRONG_KEPT, few_of, heard_as_it_is, share_loops, without
 from pipeline.engine import score
-from pipeline.engine.bent import search_every_way
+from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import heard_span
-from pipeline.engine.levels import FEATURES, level_features
-from pipeline.engine.query import make_query
-from pipeline.engine.search import Part
+from pipeline.engine.levels import FEATURES, FEATURES_BESIDE_MUSIC, beside_music, level_features
+from pipeline.engine.query import Query, make_query
+from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain
 from pipeline.engine.tracks import Entry, KnownTrack
+from pipeline.engine.verify import peaks_shared
 from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import cut, to_pcm, tune
 
 LENGTHS_S: Final = (5, 5, 10, 15)
+HARD_LENGTHS_S: Final = (4, 5, 6, 10, 15)
+NEGATIVES: Final = 3_000
+"""Of 5 s."""
+FEW_EVERY: Final = 5
+"""One search in so many is among a few tracks."""
 TUNES: Final = 40
 TUNE_S: Final = 60.0
 COVERS_A_TUNE: Final = 20
 CUTS: Final = 2
 """Of each length, from every piece and from every cover of it."""
+
+COVER: Final = "cover"
 
 JUDGED_FROM: Final = 3.0
 """Log-odds that the music is heard from which a candidate teaches."""
@@ -48,50 +60,72 @@ JUDGED_FROM: Final = 3.0
 NEAR_MISSES: Final = ("ttsong_iv_imuh3", "BUNNY")
 """Pieces that drums play nearly alone: their covers are the recording, but for the sound font."""
 
-RARE: Final = 6.5
-"""Added to the log-odds: among what people ask for, others who play the same at the same moments are rarer than here.
-With 5.5 one in sixty excerpts at another pitch would be named no more; of covers 4 in 1,000 were, with 6.5 3 in 600."""
+RARE: Final = 4.5
+"""Added to the log-odds: among what people ask for, others who play the same at once are rarer than here."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What is searched for."""
+
+    what: str
+    tracks: tuple[str, ...]
+    """Those heard in it, or those that others play in a cover."""
+    pcm: Pcm
+
+    @property
+    def is_cover(self) -> bool:
+        return self.what == COVER
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One candidate whose music is heard."""
+    """One candidate of one search."""
 
+    search: int
     what: str
     track: str
-    recording: bool
-    """Whether it is the recording, not a cover."""
+    """The first of those heard, or what was found where none is."""
+    right: bool
     bent: bool
-    features: score.Vector
+    music: float
+    """The log-odds that its music is heard."""
+    measured: score.Vector
+
+    @property
+    def is_cover(self) -> bool:
+        return self.what == COVER
 
 
 def collect(
     library: Library, midi: Sequence[Path], folder: Path, clips: int, seed: int
 ) -> Iterator[Evidence]:
-    """The evidence of excerpts of everything known, and of its covers."""
+    """The evidence of excerpts of everything known, of its covers, and of what nobody knows."""
     pieces = {path.stem: played(path, FONTS[0]) for path in midi}
     pieces |= {f"tune of {number}": tune(number, TUNE_S) for number in range(TUNES)}
+    rng = np.random.default_rng([seed, 2])
     with Catalogue.open(folder, create=True) as catalogue:
         catalogue.add(
             Entry(KnownTrack("", title=name, path=name), [pcm])
             for name, pcm in (*((str(path), library.pcm[path]) for path in library.known), *pieces.items())
         )
         catalogue.compact()
-        for what, track, pcm in (*recordings(library, pieces, clips, seed), *covers(midi, seed)):
-            yield from _judged(catalogue.parts, what, track, pcm)
+        sounds = chain(
+            recordings(library, pieces, clips, seed), covers(midi, seed), strangers(library, clips, seed)
+        )
+        for number, sound in enumerate(sounds):
+            parts: Sequence[Part] = catalogue.parts
+            if number % FEW_EVERY == 0:
+                parts = few_of(parts, sound.tracks[0] if sound.tracks else "", rng)
+            yield from _judged(number, parts, sound)
 
 
-def recordings(
-    library: Library, pieces: Mapping[str, Pcm], clips: int, seed: int
-) -> Iterator[tuple[str, str, Pcm]]:
-    """What is to be named: kind, path and samples."""
+def recordings(library: Library, pieces: Mapping[str, Pcm], clips: int, seed: int) -> Iterator[Sound]:
+    """What is to be named."""
     rng = np.random.default_rng(seed)
-    ways = DEGRADATIONS | HARDER
-    for turn, probe in enumerate(probes(library, library.known, ways, clips, max(LENGTHS_S), seed)):
-        length_s = LENGTHS_S[sum(divmod(turn, len(ways))) % len(LENGTHS_S)]
-        yield probe.what, str(probe.path), probe.pcm[: length_s * RATE_HZ]
+    yield from _degraded(library, library.known, clips, seed)
     for name, pcm in pieces.items():
-        yield from (("clean", name, excerpt) for excerpt in _excerpts(pcm, rng))
+        yield from (Sound("clean", (name,), excerpt) for excerpt in _excerpts(pcm, rng))
     for turn in range(4 * clips):
         length = int(rng.choice(LENGTHS_S)) * RATE_HZ
         two = [library.known[number] for number in rng.choice(len(library.known), 2, replace=False)]
@@ -104,22 +138,41 @@ def recordings(
         )
         joined = np.concatenate([one[: length // 2], other[length // 2 :]])
         sound = mixed(one, other, rng.uniform(-4, 4)) if turn % 2 else joined
-        yield from (("two at once" if turn % 2 else "two", str(path), to_pcm(sound)) for path in two)
+        yield Sound("two at once" if turn % 2 else "two", tuple(map(str, two)), to_pcm(sound))
 
 
-def covers(midi: Sequence[Path], seed: int) -> Iterator[tuple[str, str, Pcm]]:
-    """What is not: the same by other players."""
+def _degraded(library: Library, tracks: Sequence[Path], clips: int, seed: int) -> Iterator[Sound]:
+    ways = DEGRADATIONS | HARDER
+    for turn, probe in enumerate(probes(library, tracks, ways, clips, max(LENGTHS_S), seed)):
+        lengths_s = HARD_LENGTHS_S if probe.what in HARDER else LENGTHS_S
+        length_s = lengths_s[sum(divmod(turn, len(ways))) % len(lengths_s)]
+        heard = (str(probe.path),) if tracks is library.known else ()
+        yield Sound(probe.what, heard, probe.pcm[: length_s * RATE_HZ])
+
+
+def strangers(library: Library, clips: int, seed: int) -> Iterator[Sound]:
+    """What nobody knows."""
+    yield from _degraded(library, library.unknown, clips, seed)
+    music = [library.pcm[path] for path in library.unknown]
+    for kind, pcm in negatives(NEGATIVES, LENGTHS_S[0], music, seed):
+        if kind != "covers":
+            yield Sound(kind, (), pcm)
+
+
+def covers(midi: Sequence[Path], seed: int) -> Iterator[Sound]:
+    """The same by other players."""
     rng = np.random.default_rng([seed, 1])
     for number in range(TUNES):
         for _ in range(COVERS_A_TUNE):
             pcm = tune(number, TUNE_S, players=int(rng.integers(1, 1_000_000)))
             length_s = int(rng.choice(LENGTHS_S))
-            yield "cover", f"tune of {number}", cut(pcm, rng.uniform(0, TUNE_S - length_s - 2), length_s)
+            excerpt = cut(pcm, rng.uniform(0, TUNE_S - length_s - 2), length_s)
+            yield Sound(COVER, (f"tune of {number}",), excerpt)
     for path in midi:
         if not any(name in path.stem for name in NEAR_MISSES):
             for font in FONTS:
                 pcm = played(path, font, players=int(rng.integers(1, 1_000_000)))
-                yield from (("cover", path.stem, excerpt) for excerpt in _excerpts(pcm, rng))
+                yield from (Sound(COVER, (path.stem,), excerpt) for excerpt in _excerpts(pcm, rng))
 
 
 def _excerpts(pcm: Pcm, rng: np.random.Generator) -> Iterator[Pcm]:
@@ -128,41 +181,102 @@ def _excerpts(pcm: Pcm, rng: np.random.Generator) -> Iterator[Pcm]:
             yield cut(pcm, rng.uniform(0, len(pcm) / RATE_HZ - length_s), length_s)
 
 
-def _judged(parts: Sequence[Part], what: str, track: str, pcm: Pcm) -> Iterator[Evidence]:
-    query = make_query(pcm)
+def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Evidence]:
+    query = make_query(sound.pcm)
     if query is None:
         return
-    found = [each for each in search_every_way(query, parts) if each.track.path == track]
-    if found and found[0].log_odds >= JUDGED_FROM:
-        peaks = found[0].heard_peaks(query)
+
+    def evidence(candidate: Candidate, right: bool) -> Evidence:
+        peaks, bent = candidate.heard_peaks(query), not candidate.as_it_is
         here = peaks.only(peaks.inside(heard_span(query, peaks)))
-        features = level_features(query.level, query.noise, here)
-        yield Evidence(what, track, what != "cover", not found[0].as_it_is, features)
+        measured = level_features(query.level, query.noise, here, bent=bent)
+        track = sound.tracks[0] if sound.tracks else candidate.track.path
+        return Evidence(number, sound.what, track, right, bent, candidate.log_odds, measured)
+
+    found = _found(query, parts, sound)
+    heard = [each for each in found if each.track.path in sound.tracks]
+    yield from (evidence(each, right=not sound.is_cover) for each in heard)
+    if sound.is_cover:
+        return
+    if sound.tracks:
+        for track in sound.tracks:
+            parts = without(parts, track)
+        found = _found(query, parts, sound)
+    wrong = sorted(found, key=lambda each: -each.log_odds)[:WRONG_KEPT]
+    yield from (evidence(each, right=False) for each in wrong if not _akin(query, sound.tracks, heard, each))
+
+
+def _found(query: Query, parts: Sequence[Part], sound: Sound) -> list[Candidate]:
+    """The candidates of the passes that it takes to name this."""
+    found = search_plain(query, parts)
+    as_it_is = heard_as_it_is(sound.what) and not sound.is_cover
+    if as_it_is and found and found[0].log_odds >= HEARD_LOG_ODDS:
+        return found
+    return found + search_bent(query, parts)
+
+
+def _akin(query: Query, tracks: Sequence[str], heard: Sequence[Candidate], other: Candidate) -> bool:
+    """Whether the other may be of one recording, or made of the same sounds, as what is heard: it teaches nothing."""
+    return any(share_loops(track, other.track.path) for track in tracks) or any(
+        peaks_shared(each.heard_peaks(query), other.heard_peaks(query)) >= SAME_RECORDING for each in heard
+    )
 
 
 def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
-    """The models for what is heard as it is, and at another tempo or pitch."""
-    made = {}
-    for name, bent in (("recording", False), ("bent_recording", True)):
-        those = [row for row in rows if row.bent is bent]
-        model = fitted(
-            np.array([row.features for row in those]), np.array([float(r.recording) for r in those])
+    """The models that tell accidents, and those that tell covers: as it is, and at another tempo or pitch."""
+    flat = {
+        "bent_" * bent + "no_accident": _fitted_to(
+            [row for row in rows if row.bent is bent and _teaches_accidents(row)],
+            lambda row: beside_music(row.music, row.measured),
         )
+        for bent in (False, True)
+    }
+    music = [row for row in rows if not row.is_cover]
+    made = made_steep(flat, music, [no_accident(flat, row) for row in music])
+    for bent in (False, True):
+        model = _fitted_to(
+            [row for row in rows if row.bent is bent and _teaches_covers(row)], lambda row: row.measured
+        )
+        name = "bent_" * bent + "no_cover"
         made[name] = score.Model(model.bias + RARE, model.weight, model.centre, model.scale)
     return made
 
 
+def _fitted_to(rows: Sequence[Evidence], features: Callable[[Evidence], score.Vector]) -> score.Model:
+    return fitted(np.array([features(row) for row in rows]), np.array([float(row.right) for row in rows]))
+
+
+def _teaches_accidents(row: Evidence) -> bool:
+    return not row.is_cover and (row.bent or not row.right or heard_as_it_is(row.what))
+
+
+def _teaches_covers(row: Evidence) -> bool:
+    return (row.right or row.is_cover) and row.music >= JUDGED_FROM
+
+
+def no_accident(trained: Mapping[str, score.Model], row: Evidence) -> float:
+    """The log-odds by these models that what the row tells of is no accident."""
+    return trained["bent_" * row.bent + "no_accident"].log_odds(beside_music(row.music, row.measured))
+
+
 def report(rows: Sequence[Evidence]) -> None:
-    """Judge every fold by models fitted to the others: what share of each kind is taken for the recording."""
+    """Judge every fold by models fitted to the others: how accidents are told, and what is taken for the recording."""
+    accident = np.zeros(len(rows))
     log_odds = defaultdict(list)
     for held_out in range(FOLDS):
         trained = models([row for row in rows if fold_of(row.track) != held_out])
-        for row in rows:
+        for number, row in enumerate(rows):
             if fold_of(row.track) == held_out:
-                name = "bent_recording" if row.bent else "recording"
-                log_odds[row.what].append(trained[name].log_odds(row.features))
+                accident[number] = no_accident(trained, row)
+                if _teaches_covers(row):
+                    cover = trained["bent_" * row.bent + "no_cover"].log_odds(row.measured)
+                    log_odds[row.what].append(score.both_log_odds(accident[number], cover))
+    music = [number for number, row in enumerate(rows) if not row.is_cover]
+    print_reliability(
+        [rows[number] for number in music], accident[music], (2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5)
+    )
     for what, those in log_odds.items():
-        shares = (f"{bar}: {100 * np.mean(np.array(those) >= bar):5.1f} %" for bar in (4.5, 5.5, 6.5, 7.5))
+        shares = (f"{bar}: {100 * np.mean(np.array(those) >= bar):5.1f} %" for bar in (3.5, 4.5, 5.5, 6.5))
         print(f"{what:34} {len(those):5}, from", ", ".join(shares))
 
 
@@ -178,7 +292,9 @@ def main() -> None:
         midi = sorted(options.midi.rglob("*.mid"))
         rows = list(collect(library, midi, Path(folder), options.clips, options.seed))
     report(rows)
-    write(models(rows), FEATURES)
+    made = models(rows)
+    for features, kind in ((FEATURES_BESIDE_MUSIC, "no_accident"), (FEATURES, "no_cover")):
+        write({name: model for name, model in made.items() if name.endswith(kind)}, features)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Final
 import numpy as np
 
 from bench.degrade import DEGRADATIONS, HARDER
-from bench.fitting import FOLDS, SCORE, fitted, fold_of, write
+from bench.fitting import FOLDS, SCORE, fitted, fold_of, made_steep, print_reliability, write
 from bench.growth import grown
 from bench.negatives import negatives
 from bench.recognition import Library, add_music_options, opened, probes
@@ -62,8 +61,6 @@ WRONG_KEPT: Final = 3
 
 MAY_COUNT_AGAINST: Final = ("fit_per_peak", "crowd")
 """Of few peaks each fits well more easily; in a crowd that fits well a track has less to say."""
-HOPELESS: Final = -3.0
-"""Log-odds below which the likeliest answer does not tell how steep the models should be."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +108,14 @@ def collect(library: Library, folder: Path, clips: int, seed: int) -> Iterator[E
             pcm = probe.pcm[: lengths_s[(clip + way) % len(lengths_s)] * RATE_HZ]
             for size in (*asked, *[FEW] * (clip % 3 == 0)):
                 search = Search(number, str(probe.path) if known else "", probe.what, size)
-                parts = _few(sizes[0], search.track, rng) if size == FEW else sizes[size]
+                parts = few_of(sizes[0], search.track, rng) if size == FEW else sizes[size]
                 yield from _judged(search, pcm, parts)
                 number += 1
     strange = [library.pcm[path] for path in library.unknown]
     for kind, pcm in negatives(NEGATIVES, MILD_S[0], strange, seed):
         if kind != "covers":
             yield from _judged(Search(number, "", kind, 0), pcm, sizes[0])
-            yield from _judged(Search(number + 1, "", kind, FEW), pcm, _few(sizes[0], "", rng))
+            yield from _judged(Search(number + 1, "", kind, FEW), pcm, few_of(sizes[0], "", rng))
             number += 2
 
 
@@ -131,14 +128,14 @@ def _judged(search: Search, pcm: Pcm, parts: Sequence[Part]) -> Iterator[Evidenc
             continue  # two seconds for each
         found = look(query, parts)
         right = [candidate for candidate in found if candidate.track.path == search.track]
-        wrong = look(query, _without(parts, search.track)) if search.track else found
+        wrong = look(query, without(parts, search.track)) if search.track else found
         for candidate in (*right, *wrong[:WRONG_KEPT]):
             shared = _shared(query, right, candidate)
             path, features = candidate.track.path, candidate.features
             yield Evidence(search, bent, candidate in right, path, shared, features)
 
 
-def _few(parts: Sequence[Part], track: str, rng: np.random.Generator) -> list[Part]:
+def few_of(parts: Sequence[Part], track: str, rng: np.random.Generator) -> list[Part]:
     """A catalogue of a few tracks drawn by lot, and the one that is heard."""
     few = []
     for part in parts:
@@ -148,7 +145,7 @@ def _few(parts: Sequence[Part], track: str, rng: np.random.Generator) -> list[Pa
     return few
 
 
-def _without(parts: Sequence[Part], track: str) -> list[Part]:
+def without(parts: Sequence[Part], track: str) -> list[Part]:
     """The catalogue without a track and its disguised copies."""
     return [
         Part(
@@ -176,18 +173,20 @@ def instructive(rows: Sequence[Evidence]) -> list[Evidence]:
 
 def _really_wrong(row: Evidence, related: set[tuple[str, str]]) -> bool:
     track, found = row.search.track, _original(row.found)
-    shares_loops = any(f"/{game}/" in track and f"/{game}/" in found for game in SHARED_LOOPS)
-    return (track, found) not in related and not shares_loops
+    return (track, found) not in related and not share_loops(track, found)
+
+
+def share_loops(track: str, other: str) -> bool:
+    """Whether both are of one game whose tracks are made of the same loops."""
+    return any(f"/{game}/" in track and f"/{game}/" in other for game in SHARED_LOOPS)
 
 
 def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
     """The two models, fitted and then made as steep as the likeliest answers of all searches want them."""
-    flat = [fitted_to(rows, bent) for bent in (False, True)]
-    bias, slope = steepness(rows, [flat[row.bent].log_odds(row.features) for row in rows])
-    return {
-        name: score.Model(slope * model.bias + bias, slope * model.weight, model.centre, model.scale)
-        for name, model in zip(("plain", "bent"), flat, strict=True)
-    }
+    flat = {name: fitted_to(rows, name == "bent") for name in ("plain", "bent")}
+    return made_steep(
+        flat, rows, [flat["bent" if row.bent else "plain"].log_odds(row.features) for row in rows]
+    )
 
 
 def fitted_to(rows: Sequence[Evidence], bent: bool) -> score.Model:
@@ -209,27 +208,12 @@ def fitted_to(rows: Sequence[Evidence], bent: bool) -> score.Model:
 
 
 def _by_merit(row: Evidence) -> bool:
+    return row.bent or heard_as_it_is(row.search.what)
+
+
+def heard_as_it_is(what: str) -> bool:
     """Not if the plain pass hit upon a tempo or pitch it does not hear: right by accident, at a wrong place."""
-    return row.bent or not row.search.what.startswith(("speed", "tempo", "pitch"))
-
-
-def likeliest(rows: Sequence[Evidence], log_odds: Sequence[float]) -> list[tuple[float, bool]]:
-    """What each search would answer: the log-odds, and whether it is right; once as it is, once without its track."""
-    best: dict[tuple[Search, bool], float] = defaultdict(lambda: -np.inf)
-    for row, odds in zip(rows, log_odds, strict=True):
-        best[row.search, row.right] = max(best[row.search, row.right], odds)
-    return [(odds, right) for (_, right), odds in best.items()]
-
-
-def steepness(rows: Sequence[Evidence], log_odds: Sequence[float]) -> tuple[float, float]:
-    """What to add to log-odds after multiplying them, and by how much: the best of many candidates is another matter
-    than each of them. Who asks is taken to ask for known music as often as for unknown."""
-    said, right = np.array(likeliest(rows, log_odds), np.float64).T
-    telling = said > HOPELESS
-    line = fitted(said[telling, None], right[telling], ridge=0.01)
-    slope = float(line.weight[0] / line.scale[0])
-    more_wrong = np.log((right == 0).sum() / (right == 1).sum())
-    return line.bias - slope * float(line.centre[0]) + float(more_wrong), slope
+    return not what.startswith(("speed", "tempo", "pitch"))
 
 
 def report(rows: Sequence[Evidence]) -> None:
@@ -240,22 +224,7 @@ def report(rows: Sequence[Evidence]) -> None:
         trained = models([row for row, of in zip(rows, fold, strict=True) if of != held_out])
         for n in np.flatnonzero(fold == held_out):
             log_odds[n] = trained["bent" if rows[n].bent else "plain"].log_odds(rows[n].features)
-    odds, right = np.array(likeliest(rows, list(log_odds))).T
-    right = right.astype(bool)
-    claimed = 1 / (1 + np.exp(-odds))
-    weight = np.where(right, (~right).sum() / right.sum(), 1.0)
-    for tenth in range(10):
-        inside = np.minimum((10 * claimed).astype(int), 9) == tenth
-        if inside.any():
-            said, was = (
-                100 * np.average(those[inside], weights=weight[inside]) for those in (claimed, right)
-            )
-            print(f"  {tenth / 10:.1f}: {inside.sum():5} answers, {said:5.1f} % claimed, {was:5.1f} % right")
-    for threshold in (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0):
-        wrong, kept = int((odds[~right] >= threshold).sum()), 100 * (odds[right] >= threshold).mean()
-        print(
-            f"  from {threshold}: {wrong} wrong of {(~right).sum()}, {kept:.2f} % of {right.sum()} right ones"
-        )
+    print_reliability(rows, list(log_odds), (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0))
 
 
 def main() -> None:

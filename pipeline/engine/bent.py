@@ -1,4 +1,4 @@
-"""The passes for music played too fast, too slow, too high or too low: what the plain pass refuses."""
+"""The passes for music played too fast, too slow, too high or too low."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import numpy as np
 
 from pipeline.engine.query import Query
 from pipeline.engine.search import (
-    HEARD_LOG_ODDS,
     Bend,
     Candidate,
     Part,
     best_of_each_track,
     places,
     scored,
-    search_plain,
 )
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
@@ -42,17 +40,6 @@ REFINED: Final = 12
 
 _TEMPO_AROUND: Final = np.array([0.99, 0.995, 1.0, 1.005, 1.01])
 _SHIFT_AROUND: Final = np.array([-1, 0, 1])
-
-
-def search_every_way(query: Query, parts: Sequence[Part]) -> list[Candidate]:
-    """The candidates of all passes that were needed, each track as it fits best, likeliest first."""
-    found = search_plain(query, parts)
-    if not found or found[0].log_odds < HEARD_LOG_ODDS:
-        found = sorted([*found, *search_bent(query, parts)], key=lambda candidate: -candidate.log_odds)
-    seen: dict[tuple[str, int], Candidate] = {}
-    for candidate in found:
-        seen.setdefault(candidate.key, candidate)
-    return list(seen.values())
 
 
 def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:

@@ -9,13 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engine.bent import search_every_way
-from pipeline.engine.heard import Group, Heard, accepted, hear
+from pipeline.engine.heard import Group, Heard, accepted, hear, heard_every_way
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query, query_of
 from pipeline.engine.search import Part, search_plain
 from pipeline.engine.verify import align
 
-FURTHER_LOG_ODDS: Final = 6.0
+FURTHER_LOG_ODDS: Final = 3.5
 """What is found at a second look must be surer than at the first: with every look accident has another chance."""
 
 SHORTEST_LOOK: Final = 110
@@ -80,9 +79,11 @@ def _look(query: Query, parts: Sequence[Part], stretch: Stretch, groups: Sequenc
         return []
     known = {heard.candidate.key for group in groups for heard in group}
     # At other tempi and pitches only beside what was found: it would cost as much again for all that is not known.
-    search = search_every_way if groups else search_plain
+    likely = (
+        [each.candidate for each in heard_every_way(short, parts)] if groups else search_plain(short, parts)
+    )
     found = []
-    for candidate in search(short, parts):
+    for candidate in likely:
         if candidate.key in known:
             continue
         start = candidate.frame - round(first * candidate.tempo)

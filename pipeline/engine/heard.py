@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.bent import refined
-from pipeline.engine.levels import FEATURES, level_features
+from pipeline.engine.bent import refined, search_bent
+from pipeline.engine.levels import level_features, recording_log_odds
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
-from pipeline.engine.score import both_log_odds, model
-from pipeline.engine.search import HEARD_LOG_ODDS, SAME_PEAKS_SHARE, Candidate
+from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate, Part, search_plain
 from pipeline.engine.spectrum import HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
 
@@ -34,8 +33,12 @@ PEAK_REACH: Final = WINDOW // HOP // 2
 LONGEST_FADE: Final = 125
 """Frames (4 s)."""
 
-WORTH_A_LOOK: Final = 0.0
-"""Log-odds below which a track is not named, whatever its levels are."""
+NAMED_LOG_ODDS: Final = 3.0
+"""From these odds on (95 %) a recording is named. See docs/engine.md."""
+WORTH_A_LOOK: Final = -6.0
+"""Log-odds of its music below which a track is not named, whatever its levels are."""
+WORTH_REFINING: Final = 0.0
+"""The same for one whose levels are not what they should be, but might be at a slightly other tempo."""
 
 SAME_Z_SHARE: Final = 0.6
 SAME_SPAN_SHARE: Final = 0.5
@@ -51,6 +54,8 @@ class Heard:
     """A candidate with its peaks in the probe, and the frames where they fit."""
 
     candidate: Candidate
+    log_odds: float
+    """That it is this recording; those of the candidate say that its music is heard."""
     peaks: HeardPeaks
     span: tuple[int, int]
     """First and last frame."""
@@ -59,7 +64,7 @@ class Heard:
 
     def certain(self, bar_log_odds: float) -> bool:
         """Whether the track can be said to be heard."""
-        return self.candidate.log_odds >= bar_log_odds and self.frames >= MIN_HEARD_FRAMES
+        return self.log_odds >= bar_log_odds and self.frames >= MIN_HEARD_FRAMES
 
 
 Group = tuple[Heard, ...]
@@ -86,15 +91,30 @@ def accepted(
     return [tuple(sorted(group, key=lambda heard: -heard.candidate.z)) for group in grown]
 
 
+def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
+    """What all passes that were needed hear, each track as it is heard best, likeliest first."""
+    found = [hear(query, candidate) for candidate in search_plain(query, parts)]
+    if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
+        found += [hear(query, candidate) for candidate in search_bent(query, parts)]
+    return _best_of_each_track(found)
+
+
+def _best_of_each_track(found: Iterable[Heard]) -> list[Heard]:
+    best: dict[tuple[str, int], Heard] = {}
+    for heard in sorted(found, key=lambda heard: -heard.log_odds):
+        best.setdefault(heard.candidate.key, heard)
+    return list(best.values())
+
+
 def hear(query: Query, candidate: Candidate) -> Heard:
     """The candidate with where it is heard, and how certain it is that it is this recording, not only this music."""
     heard = _hear(query, candidate)
-    refused = heard.candidate.log_odds < HEARD_LOG_ODDS <= candidate.log_odds
-    if not (refused and candidate.as_it_is):
+    refused = heard.log_odds < NAMED_LOG_ODDS
+    if not (refused and candidate.as_it_is and candidate.log_odds >= WORTH_REFINING):
         return heard
     # The plain pass also finds what is 1 % too fast, of which no level is what it should be.
     closer = _hear(query, replace(refined(query, candidate), log_odds=candidate.log_odds))
-    return max(heard, closer, key=lambda each: each.candidate.log_odds)
+    return max(heard, closer, key=lambda each: each.log_odds)
 
 
 def _hear(query: Query, candidate: Candidate) -> Heard:
@@ -104,11 +124,12 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
         first, last = int(peaks.at.min()), int(peaks.at.max())
         frames = int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
     span = heard_span(query, peaks)
-    if candidate.log_odds >= WORTH_A_LOOK and (here := peaks.inside(span)).any():
-        fitted = model("recording" if candidate.as_it_is else "bent_recording", FEATURES)
-        recording = fitted.log_odds(level_features(query.level, query.noise, peaks.only(here)))
-        candidate = replace(candidate, log_odds=both_log_odds(candidate.log_odds, recording))
-    return Heard(candidate, peaks, span, frames)
+    log_odds = candidate.log_odds
+    if log_odds >= WORTH_A_LOOK and (here := peaks.inside(span)).any():
+        bent = not candidate.as_it_is
+        measured = level_features(query.level, query.noise, peaks.only(here), bent=bent)
+        log_odds = recording_log_odds(log_odds, measured, bent=bent)
+    return Heard(candidate, log_odds, peaks, span, frames)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:

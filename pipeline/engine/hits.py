@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.engine.bent import search_every_way
 from pipeline.engine.further import heard_further
-from pipeline.engine.heard import Group, accepted, hear, parted
+from pipeline.engine.heard import NAMED_LOG_ODDS, Group, accepted, heard_every_way, parted
 from pipeline.engine.query import Query, make_query
-from pipeline.engine.search import HEARD_LOG_ODDS, Part
+from pipeline.engine.search import Part
 from pipeline.engine.spectrum import BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -48,8 +47,8 @@ def find_hits(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     query = make_query(pcm)
     if query is None:
         return []
-    found = [hear(query, candidate) for candidate in search_every_way(query, parts)]
-    groups = heard_further(query, parts, accepted(query, found, HEARD_LOG_ODDS))
+    groups = accepted(query, heard_every_way(query, parts), NAMED_LOG_ODDS)
+    groups = heard_further(query, parts, groups)
     hits = [_hit(query, len(pcm), group) for group in parted(query, groups)]
     return sorted(hits, key=lambda hit: -hit.log_odds)
 
@@ -59,14 +58,14 @@ def find_candidates(pcm: Pcm, parts: Sequence[Part]) -> list[Hit]:
     query = make_query(pcm)
     if query is None:
         return []
-    return [_hit(query, len(pcm), (hear(query, candidate),)) for candidate in search_every_way(query, parts)]
+    return [_hit(query, len(pcm), (heard,)) for heard in heard_every_way(query, parts)]
 
 
 def _hit(query: Query, samples: int, group: Group) -> Hit:
     """The hit of the group's best fit; the others are its other names."""
     best = group[0]
     candidate = best.candidate
-    log_odds = max(heard.candidate.log_odds for heard in group)
+    log_odds = max(heard.log_odds for heard in group)
     first, last = best.span
     middle_s = WINDOW / 2 / RATE_HZ
     return Hit(

@@ -1,8 +1,8 @@
-"""Levels to evidence: is it this recording that is heard, or its notes, played by others?
+"""Levels to evidence: is it this recording that is heard, or its notes, played by others, or something else altogether?
 
 Codecs, rooms, noise and other speeds leave a recording's peaks as loud beside each other as they were, once what a tone
 control and a volume control do is taken out. Other instruments have other overtones, and notes that die away
-otherwise: they put peaks in the same places, but not at the same levels.
+otherwise: they put peaks in the same places, but not at the same levels. What fits by accident does so even less.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.spectrum import Level
+from pipeline.engine.score import Vector, both_log_odds, model
+from pipeline.engine.spectrum import BINS, Level
 from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 
 FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks")
 """What `level_features` measures, in this order."""
+FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES)
+"""What `beside_music` puts together, in this order."""
 
 BAND: Final = 12
 """Bins (a quarter of an octave) that a tone control raises or lowers alike."""
@@ -35,12 +38,40 @@ MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = 1.5
 """Taken for that of fewer pairs."""
 
+SURE: Final = 12.0
+"""Log-odds that music is heard, or not, beyond which more of them say no more."""
 
-def level_features(
-    level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks
-) -> npt.NDArray[np.float64]:
-    """How well the levels of a track's peaks, where it is heard, agree with those of the probe: [FEATURES]."""
-    heard = level[peaks.at, peaks.bin]
+
+def recording_log_odds(music_log_odds: float, measured: Vector, *, bent: bool) -> float:
+    """The log-odds that this recording is heard, from those that its music is and what `level_features` measured.
+
+    Two things must be true: the track does not fit by accident, and it is not others who play the same.
+    """
+    name = "bent_" * bent
+    no_accident = model(f"{name}no_accident", FEATURES_BESIDE_MUSIC).log_odds(
+        beside_music(music_log_odds, measured)
+    )
+    return both_log_odds(no_accident, model(f"{name}no_cover", FEATURES).log_odds(measured))
+
+
+def beside_music(music_log_odds: float, measured: Vector) -> Vector:
+    """What `level_features` measured, with what else tells accidents: [FEATURES_BESIDE_MUSIC]."""
+    return np.append(np.clip(music_log_odds, -SURE, SURE), measured)
+
+
+def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks, *, bent: bool) -> Vector:
+    """How well the levels of a track's peaks, where it is heard, agree with those of the probe: [FEATURES].
+
+    Pitch is known to a bin. What is bent may sound half a bin higher or lower, and is then louder in the next bin.
+    """
+    heard = [level[peaks.at, peaks.bin]]
+    if bent:
+        beside = (level[peaks.at, np.clip(peaks.bin + side, 0, BINS - 1)] for side in (-1, 1))
+        heard += [np.maximum(heard[0], louder) for louder in beside]
+    return min((_features(each, noise, peaks) for each in heard), key=lambda measured: float(measured[0]))
+
+
+def _features(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], peaks: HeardPeaks) -> Vector:
     off = np.clip(_unexplained(heard - peaks.level, peaks.bin // BAND, peaks.moment), -MOST, MOST)
     above = heard - noise[peaks.bin]
     expected = above - off > EXPECTED_ABOVE

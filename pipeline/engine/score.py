@@ -83,8 +83,9 @@ class Others:
 def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
     """The fitted model of that name from score.json beside this file.
 
-    `plain` and `bent` (at another tempo or pitch) tell whether a candidate's music is heard; `recording` and
-    `bent_recording`, of the measures of levels.py, whether it is the recording or others who play the same.
+    `plain` and `bent` (at another tempo or pitch) tell at first sight whether a candidate's music is heard. Of the
+    measures of levels.py, `no_accident` tells it at second sight, and `no_cover` whether it is the recording or others
+    who play the same; `bent_` before a name is for another tempo or pitch.
     """
     fitted = json.loads(resources.files(__package__).joinpath("score.json").read_text("ascii"))[name]
     if tuple(fitted["features"]) != measures:

@@ -35,9 +35,7 @@ to the power of 0.2, votes to that of 0.5. A small catalogue has no crowd to sho
 be believed more easily for that."""
 
 HEARD_LOG_ODDS: Final = 5.5
-"""From these odds on (99.6 %) a track is said to be heard, and the others are judged beside the rest. Of 6,752 searches
-for what was not there, judged by models that had never heard it, the likeliest wrong tracks came to 3.8 and 2.5; of
-14,400 of other music, to 5.2 and 4.5. See docs/engine.md."""
+"""From these odds on (99.6 %) a track's music is said to be heard, and the others are judged beside the rest."""
 JUDGED_AGAIN: Final = 3
 """So many others, the likeliest: each costs as much as the first time."""
 

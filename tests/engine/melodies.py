@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 
 Sound = npt.NDArray[np.float64]
+
+_AS_IT_IS = ("-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1")
 
 
 def tune(seed: int, length_s: float = 40.0, players: int | None = None) -> Pcm:
@@ -36,6 +39,20 @@ def tune(seed: int, length_s: float = 40.0, players: int | None = None) -> Pcm:
     drum_s = (others or rng).uniform(0.4, 0.7)
     for start_s in np.arange(0, length_s - 0.5, drum_s):
         _add(sound, start_s, 0.5 * rng.standard_normal(800) * np.exp(-np.arange(800) / 150))
+    return to_pcm(sound)
+
+
+def bells(seed: int, length_s: float) -> Pcm:
+    """Notes that ring on for seconds: held so long, they are half right at any tempo."""
+    rng = np.random.default_rng(seed)
+    sound = np.zeros(round(length_s * RATE_HZ))
+    start_s = 0.0
+    while start_s < length_s:
+        pitch_hz = 130 * 2 ** (int(rng.integers(0, 30)) / 12)
+        _add(
+            sound, start_s, _note(pitch_hz, rng.uniform(1.5, 4), rng.uniform(0.05, 1.0, 6) / np.arange(1, 7))
+        )
+        start_s += rng.choice([0.3, 0.6, 0.9])
     return to_pcm(sound)
 
 
@@ -74,6 +91,14 @@ def noisy(pcm: Pcm, snr_db: float, seed: int = 0) -> Pcm:
 def at_speed(pcm: Pcm, percent: int) -> Pcm:
     """The samples played `percent` too fast: tempo and pitch rise alike."""
     return to_pcm(signal.resample_poly(pcm.astype(np.float64), 100, 100 + percent))
+
+
+def at_tempo(pcm: Pcm, tempo: float) -> Pcm:
+    """The samples so many times as fast, as high as they were."""
+    filtered = ["ffmpeg", "-v", "error", *_AS_IT_IS, "-i", "-", "-af", f"atempo={tempo}", *_AS_IT_IS, "-"]
+    return np.frombuffer(
+        subprocess.run(filtered, input=pcm.tobytes(), check=True, stdout=subprocess.PIPE).stdout, np.int16
+    )
 
 
 def entry(seed: int, length_s: float = 40.0) -> Entry:

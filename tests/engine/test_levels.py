@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.levels import BAND, FEATURES, level_features
+from pipeline.engine.levels import BAND, FEATURES, SURE, level_features, recording_log_odds
 from pipeline.engine.score import both_log_odds
 from pipeline.engine.spectrum import BINS
 from pipeline.engine.verify import HeardPeaks
@@ -97,20 +97,48 @@ def test_what_a_tone_and_a_volume_control_do_is_no_error_and_anything_else_is() 
     heard[at, bins] = levels + tone[bins // BAND] + volume[at // 8]
     error = FEATURES.index("level_error")
 
-    same = level_features(
-        heard, NO_NOISE, _heard(heard[at, bins] - tone[bins // BAND] - volume[at // 8], at, bins)
+    was = heard[at, bins] - tone[bins // BAND] - volume[at // 8]
+    same, others = (
+        level_features(heard, NO_NOISE, _heard(each, at, bins), bent=False)
+        for each in (was, rng.permutation(levels))
     )
-    others = level_features(heard, NO_NOISE, _heard(rng.permutation(levels), at, bins))
 
     assert same[error] < 0.15
     assert others[error] > 2
+
+
+def test_half_a_bin_higher_is_no_error_where_pitch_was_changed() -> None:
+    rng = np.random.default_rng(5)
+    at, bins = rng.integers(0, 150, 400), 2 * rng.integers(0, BINS // 2, 400)
+    levels = rng.normal(-6, 3, 400)
+    heard = np.full((150, BINS), -20, np.float32)
+    heard[at, bins + rng.integers(0, 2, 400)] = levels
+    peaks = _heard(levels, at, bins)
+    error = FEATURES.index("level_error")
+
+    as_it_is, bent = (level_features(heard, NO_NOISE, peaks, bent=bent)[error] for bent in (False, True))
+
+    assert bent < 0.3
+    assert as_it_is > 1
+
+
+@given(st.floats(-30, 60), st.booleans())
+def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music: float, bent: bool) -> None:
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0])
+
+    said, surer, surest = (
+        recording_log_odds(log_odds, measured, bent=bent) for log_odds in (music, music + 1, 2 * SURE)
+    )
+
+    assert said <= surer <= surest
+    assert (said == surest) == (music >= SURE)
 
 
 def test_a_lone_peak_has_no_levels_to_compare() -> None:
     one = np.array([3])
 
     assert np.isfinite(
-        level_features(np.zeros((20, BINS), np.float32), NO_NOISE, _heard(one - 5.0, one, one))
+        level_features(np.zeros((20, BINS), np.float32), NO_NOISE, _heard(one - 5.0, one, one), bent=True)
     ).all()
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.query import make_query
+from pipeline.engine.search import HEARD_LOG_ODDS, search_plain
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
-from tests.engine.melodies import at_speed, cut, entry, noisy, to_pcm, tune
+from tests.engine.melodies import at_speed, at_tempo, bells, cut, entry, noisy, to_pcm, tune
 
 KNOWN = range(100, 112)
 
@@ -59,6 +61,23 @@ def test_music_played_too_fast_or_too_slow_is_named_with_its_speed(
         # The plain pass bears a little: 1 % is a third of a bin, and half a frame a second.
         assert hit.tempo == pytest.approx(1 + percent / 100, abs=0.012)
         assert hit.pitch == pytest.approx(1 + percent / 100, abs=0.02)
+
+
+@pytest.mark.parametrize(("seed", "tempo"), [(0, 1.03), (2, 0.95), (3, 0.95)])
+def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
+    tmp_path: Path, seed: int, tempo: float
+) -> None:
+    probe = at_tempo(cut(bells(seed, 60), 20, 12), tempo)[: 10 * RATE_HZ]
+    query = make_query(probe)
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add(Entry(KnownTrack(f"bells-{seed}"), [bells(seed, 60)]) for seed in range(10))
+
+        (hit,) = catalogue.search(probe)
+
+        assert query is not None
+        assert search_plain(query, catalogue.parts)[0].log_odds >= HEARD_LOG_ODDS
+    assert hit.track_id == f"bells-{seed}"
+    assert hit.tempo == pytest.approx(tempo, abs=0.01)
 
 
 def test_only_the_heard_part_of_a_probe_is_claimed(catalogue: Catalogue) -> None:
