@@ -1,9 +1,12 @@
 """Whether the engine's confidence can be believed: of all it is 70 % sure of, are 70 % right?
 
-    python -m bench.calibration ANSWERS... [--svg FILE]
+    python -m bench.calibration ANSWERS... [--svg FILE] [--correct] [--without NAME,NAME]
 
 ANSWERS are files that `python -m bench.recognition --answers` wrote; with `--harder` that asks for excerpts so degraded
 that the middle fills, which ordinary ones leave empty. Prints Markdown, and draws the reliability diagram as FILE.
+--correct makes the models of score.json that tell accidents claim what these answers got; they must be answers about
+other music than those models were fitted on, and by these models. Measure on still other music. Tracks of a NAME do not
+count: which of two versions of a piece is heard says nothing of accidents.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.answers import Guess, kept
+from bench.fitting import Line, line_through, write
+from pipeline.engine.levels import FEATURES_BESIDE_MUSIC
+from pipeline.engine.score import model
 
 TENTHS = 10
 SURE = 1.96
@@ -101,17 +107,39 @@ def diagram(guesses: Sequence[Guess], title: str) -> str:
     return "\n".join([*drawn, "</svg>", ""])
 
 
+def correct(guesses: Sequence[Guess]) -> Line:
+    """Make the models that tell accidents claim what these guesses got; by what line."""
+    said = [guess for guess in guesses if guess.log_odds is not None]
+    line = line_through(
+        np.array([guess.log_odds for guess in said], np.float64), np.array([guess.right for guess in said])
+    )
+    names = ("no_accident", "bent_no_accident")
+    write({name: line.of(model(name, FEATURES_BESIDE_MUSIC)) for name in names}, FEATURES_BESIDE_MUSIC)
+    return line
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("answers", type=Path, nargs="+")
     parser.add_argument("--svg", type=Path, help="where the diagram goes")
+    parser.add_argument("--correct", action="store_true", help="correct score.json by these answers")
+    parser.add_argument("--without", default="", help="tracks that do not count, by a part of their names")
     options = parser.parse_args()
-    guesses = [guess for path in options.answers for guess in kept(path)]
+    left_out = [name for name in options.without.split(",") if name]
+    guesses = [
+        guess
+        for path in options.answers
+        for guess in kept(path)
+        if not any(name in guess.truth for name in left_out)
+    ]
     table(guesses)
     if options.svg is not None:
         options.svg.write_text(diagram(guesses, f"{len(guesses)} answers by their confidence"), "utf-8")
+    if options.correct:
+        line = correct(guesses)
+        print(f"\nlog-odds of accidents are now {line.slope:.2f} times what they were, and {line.bias:+.2f}")
 
 
 if __name__ == "__main__":

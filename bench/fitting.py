@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -61,6 +62,28 @@ def likeliest(rows: Sequence[Candidate], log_odds: Sequence[float]) -> tuple[Vec
     return np.array(list(best.values())), np.array([right for _, right in best])
 
 
+@dataclass(frozen=True)
+class Line:
+    """What log-odds are to be multiplied by, and what then added, so that they claim what is right."""
+
+    slope: float
+    bias: float
+
+    def of(self, model: score.Model) -> score.Model:
+        """The model that claims so."""
+        return score.Model(
+            self.slope * model.bias + self.bias, self.slope * model.weight, model.centre, model.scale
+        )
+
+
+def line_through(said: Vector, right: npt.NDArray[np.bool_]) -> Line:
+    """The line that log-odds that were said want, of which those answers were right."""
+    telling = said > HOPELESS
+    model = fitted(said[telling, None], right[telling].astype(np.float64), ridge=0.01)
+    slope = float(model.weight[0] / model.scale[0])
+    return Line(slope, model.bias - slope * float(model.centre[0]))
+
+
 def made_steep(
     models: Mapping[str, score.Model], rows: Sequence[Candidate], log_odds: Sequence[float]
 ) -> dict[str, score.Model]:
@@ -70,14 +93,9 @@ def made_steep(
     as for unknown.
     """
     said, right = likeliest(rows, log_odds)
-    telling = said > HOPELESS
-    line = fitted(said[telling, None], right[telling].astype(np.float64), ridge=0.01)
-    slope = float(line.weight[0] / line.scale[0])
-    bias = line.bias - slope * float(line.centre[0]) + float(np.log((~right).sum() / right.sum()))
-    return {
-        name: score.Model(slope * model.bias + bias, slope * model.weight, model.centre, model.scale)
-        for name, model in models.items()
-    }
+    line = line_through(said, right)
+    more_wrong = float(np.log((~right).sum() / right.sum()))
+    return {name: Line(line.slope, line.bias + more_wrong).of(model) for name, model in models.items()}
 
 
 def print_reliability(

@@ -41,7 +41,7 @@ FEW_EVERY: Final = 5
 JUDGED_FROM: Final = 3.0
 """Log-odds that the music is heard from which a candidate teaches."""
 
-RARE: Final = 4.5
+RARE: Final = 6.5
 """Added to the log-odds: among what people ask for, others who play the same at once are rarer than here."""
 
 

@@ -14,7 +14,7 @@ from pipeline.engine.query import MIN_HEARD_FRAMES, Query, query_of
 from pipeline.engine.search import Part, search_plain
 from pipeline.engine.verify import align
 
-FURTHER_LOG_ODDS: Final = 3.5
+FURTHER_LOG_ODDS: Final = 5.5
 """What is found at a second look must be surer than at the first: with every look accident has another chance."""
 
 SHORTEST_LOOK: Final = 110

@@ -33,8 +33,8 @@ PEAK_REACH: Final = WINDOW // HOP // 2
 LONGEST_FADE: Final = 125
 """Frames (4 s)."""
 
-NAMED_LOG_ODDS: Final = 3.0
-"""From these odds on (95 %) a recording is named. See docs/engine.md."""
+NAMED_LOG_ODDS: Final = 5.0
+"""From these odds on (99.3 %) a recording is named. See docs/engine.md."""
 WORTH_A_LOOK: Final = -6.0
 """Log-odds of its music below which a track is not named, whatever its levels are."""
 WORTH_REFINING: Final = 0.0
