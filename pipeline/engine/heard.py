@@ -24,6 +24,10 @@ SPAN_SHARE: Final = 0.45
 the largest sum. With half the edges of a fade would be its middle, but what is heard under talk would have gaps."""
 SPAN_LOOKS: Final = 2
 
+SHORTEST_SPAN: Final = 31
+"""Frames: what is heard for less than a second is not named, for a chord may fit by accident, levels and all. Of what
+was named rightly under noise the shortest was heard for 34, of what was not there one for 7."""
+
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
 
@@ -64,7 +68,9 @@ class Heard:
 
     def certain(self, bar_log_odds: float) -> bool:
         """Whether the track can be said to be heard."""
-        return self.log_odds >= bar_log_odds and self.frames >= MIN_HEARD_FRAMES
+        first, last = self.span
+        long_enough = self.frames >= MIN_HEARD_FRAMES and last - first >= SHORTEST_SPAN
+        return long_enough and self.log_odds >= bar_log_odds
 
 
 Group = tuple[Heard, ...]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.engine.catalogue import Catalogue
+from pipeline.engine.heard import NAMED_LOG_ODDS, hear
 from pipeline.engine.query import make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain
 from pipeline.engine.tracks import Entry, KnownTrack
@@ -61,6 +63,15 @@ def test_music_played_too_fast_or_too_slow_is_named_with_its_speed(
         # The plain pass bears a little: 1 % is a third of a bin, and half a frame a second.
         assert hit.tempo == pytest.approx(1 + percent / 100, abs=0.012)
         assert hit.pitch == pytest.approx(1 + percent / 100, abs=0.02)
+
+
+def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catalogue: Catalogue) -> None:
+    query = make_query(cut(tune(KNOWN[0]), 10, 8))
+    assert query is not None
+    heard = hear(query, search_plain(query, catalogue.parts)[0])
+
+    assert heard.certain(NAMED_LOG_ODDS)
+    assert not replace(heard, span=(62, 69)).certain(NAMED_LOG_ODDS)
 
 
 @pytest.mark.parametrize(("seed", "tempo"), [(0, 1.03), (2, 0.95), (3, 0.95)])
