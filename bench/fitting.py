@@ -23,7 +23,7 @@ HOPELESS: Final = -3.0
 """Log-odds below which the likeliest answer does not tell how steep models should be."""
 
 
-class Candidate(Protocol):
+class Judged(Protocol):
     """Evidence of one candidate of one search."""
 
     @property
@@ -54,7 +54,7 @@ def fold_of(track: str) -> int:
     return sum(track.encode()) % FOLDS
 
 
-def likeliest(rows: Sequence[Candidate], log_odds: Sequence[float]) -> tuple[Vector, npt.NDArray[np.bool_]]:
+def likeliest(rows: Sequence[Judged], log_odds: Sequence[float]) -> tuple[Vector, npt.NDArray[np.bool_]]:
     """What each search would answer: the log-odds, and whether it is right; once as it is, once without its track."""
     best: dict[tuple[Hashable, bool], float] = defaultdict(lambda: -np.inf)
     for row, odds in zip(rows, log_odds, strict=True):
@@ -85,7 +85,7 @@ def line_through(said: Vector, right: npt.NDArray[np.bool_]) -> Line:
 
 
 def made_steep(
-    models: Mapping[str, score.Model], rows: Sequence[Candidate], log_odds: Sequence[float]
+    models: Mapping[str, score.Model], rows: Sequence[Judged], log_odds: Sequence[float]
 ) -> dict[str, score.Model]:
     """The models as steep as the likeliest answers of all searches, whose log-odds by them are given, want them.
 
@@ -98,9 +98,7 @@ def made_steep(
     return {name: Line(line.slope, line.bias + more_wrong).of(model) for name, model in models.items()}
 
 
-def print_reliability(
-    rows: Sequence[Candidate], log_odds: Sequence[float], thresholds: Sequence[float]
-) -> None:
+def print_reliability(rows: Sequence[Judged], log_odds: Sequence[float], thresholds: Sequence[float]) -> None:
     """Print what the likeliest answers claim and how many are right, and what thresholds keep in and out."""
     odds, right = likeliest(rows, log_odds)
     claimed = 1 / (1 + np.exp(-odds))
