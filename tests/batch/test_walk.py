@@ -292,8 +292,9 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
         (tmp_path / "many" / f"{folder:03}").mkdir(parents=True)
         for number in range(100):
             (tmp_path / "many" / f"{folder:03}" / f"{number:03}.mp3").touch()
-    few, few_bytes = _peak_bytes(tmp_path / "many" / "000")
-    many, many_bytes = _peak_bytes(tmp_path / "many")
+    # The least of three: what other threads of the process allocate meanwhile is counted too.
+    few, few_bytes = min(_peak_bytes(tmp_path / "many" / "000") for _ in range(3))
+    many, many_bytes = min(_peak_bytes(tmp_path / "many") for _ in range(3))
     assert (few, many) == (100, 6000)
     assert many_bytes < few_bytes + 60_000
 
