@@ -59,12 +59,13 @@ class _Candidate:
 
     @property
     def confidence(self) -> float:
-        doubt = math.prod(1.0 - match.confidence for match, _ in self.votes.values())
+        # Sorted, for a product of four doubts may differ in its last digit with their order.
+        doubt = math.prod(sorted(1.0 - match.confidence for match, _ in self.votes.values()))
         return min(1.0 - doubt, MOST)
 
     @property
     def matched_s(self) -> float:
-        return sum(_heard_s(match, asked) for match, asked in self.votes.values())
+        return math.fsum(_heard_s(match, asked) for match, asked in self.votes.values())
 
     def rank(self) -> tuple[float, float, str, str]:
         return (-self.confidence, -self.matched_s, self.anchor.track.title, self.anchor.track.artist)

@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import time
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,15 @@ def test_the_verdict_does_not_depend_on_the_order_of_the_segments(
     one, other = verdict(lines, gap_s=30), verdict(shuffled, gap_s=30)
     assert (one.confidence, one.plays, one.agreeing) == (other.confidence, other.plays, other.agreeing)
     assert one.confidence is None or FOUND_AT <= one.confidence <= MOST
+
+
+def test_the_order_of_the_segments_does_not_change_the_last_digit_of_a_confidence() -> None:
+    doubtful = (0.4305899666774097, 0.4753953054256018, 0.421875, 0.4127345831660115)
+    lines = [asked(20.0 * number, match("A", confidence)) for number, confidence in enumerate(doubtful)]
+
+    found = {verdict(shuffled, gap_s=30).confidence for shuffled in permutations(lines)}
+
+    assert len(found) == 1
 
 
 def test_three_hours_of_many_candidates_are_weighed_in_a_moment() -> None:
