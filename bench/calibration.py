@@ -21,7 +21,7 @@ import numpy as np
 from bench.answers import Guess, kept
 from bench.fitting import Line, line_through, write
 from pipeline.engine.levels import FEATURES_BESIDE_MUSIC
-from pipeline.engine.score import model
+from pipeline.engine.score import Pass, model
 
 TENTHS = 10
 SURE = 1.96
@@ -113,7 +113,7 @@ def correct(guesses: Sequence[Guess]) -> Line:
     line = line_through(
         np.array([guess.log_odds for guess in said], np.float64), np.array([guess.right for guess in said])
     )
-    names = ("no_accident", "bent_no_accident")
+    names = [by.no_accident for by in Pass]
     write({name: line.of(model(name, FEATURES_BESIDE_MUSIC)) for name in names}, FEATURES_BESIDE_MUSIC)
     return line
 

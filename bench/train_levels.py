@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.fitting import FOLDS, fitted, fold_of, made_steep, print_reliability, write
+from bench.fitting import FOLDS, Line, fitted, fold_of, made_steep, print_reliability, write
 from bench.lessons import COVER, Sound, covers, originals, recordings, strangers
 from bench.recognition import Library, add_music_options, opened
 from bench.train_score import SAME_RECORDING, WRONG_KEPT, few_of, heard_as_it_is, share_loops, without
@@ -32,7 +32,7 @@ from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import heard_span
 from pipeline.engine.levels import FEATURES, FEATURES_BESIDE_MUSIC, beside_music, level_features
 from pipeline.engine.query import Query, make_query
-from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain
+from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.engine.verify import peaks_shared
 
@@ -44,6 +44,9 @@ JUDGED_FROM: Final = 3.0
 RARE: Final = 6.5
 """Added to the log-odds: among what people ask for, others who play the same at once are rarer than here."""
 
+MANY_PLACES: Final = -0.5
+"""Added to the log-odds of what the scan found: it picks the best of all places, and so the best of all accidents."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -54,7 +57,7 @@ class Evidence:
     track: str
     """The first of those heard, or what was found where none is."""
     right: bool
-    bent: bool
+    by: score.Pass
     music: float
     """The log-odds that its music is heard."""
     measured: score.Vector
@@ -92,11 +95,11 @@ def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Eviden
         return
 
     def evidence(candidate: Candidate, right: bool) -> Evidence:
-        peaks, bent = candidate.heard_peaks(query), not candidate.as_it_is
+        peaks = candidate.heard_peaks(query)
         here = peaks.only(peaks.inside(heard_span(query, peaks)))
-        measured = level_features(query.level, query.noise, here, bent=bent)
+        measured = level_features(query.level, query.noise, here, bent=candidate.by is score.Pass.BENT)
         track = sound.tracks[0] if sound.tracks else candidate.track.path
-        return Evidence(number, sound.what, track, right, bent, candidate.log_odds, measured)
+        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured)
 
     found = _found(query, parts, sound)
     heard = [each for each in found if each.track.path in sound.tracks]
@@ -117,7 +120,7 @@ def _found(query: Query, parts: Sequence[Part], sound: Sound) -> list[Candidate]
     as_it_is = heard_as_it_is(sound.what) and not sound.is_cover
     if as_it_is and found and found[0].log_odds >= HEARD_LOG_ODDS:
         return found
-    return found + search_bent(query, parts)
+    return found + search_scanned(query, parts) + search_bent(query, parts)
 
 
 def _akin(query: Query, tracks: Sequence[str], heard: Sequence[Candidate], other: Candidate) -> bool:
@@ -130,20 +133,21 @@ def _akin(query: Query, tracks: Sequence[str], heard: Sequence[Candidate], other
 def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
     """The models that tell accidents, and those that tell covers: as it is, and at another tempo or pitch."""
     flat = {
-        "bent_" * bent + "no_accident": _fitted_to(
-            [row for row in rows if row.bent is bent and _teaches_accidents(row)],
+        by.no_accident: _fitted_to(
+            [row for row in rows if row.by is by and _teaches_accidents(row)],
             lambda row: beside_music(row.music, row.measured),
         )
-        for bent in (False, True)
+        for by in score.Pass
     }
     music = [row for row in rows if not row.is_cover]
     made = made_steep(flat, music, [no_accident(flat, row) for row in music])
-    for bent in (False, True):
+    scanned = score.Pass.SCANNED.no_accident
+    made[scanned] = Line(1.0, MANY_PLACES).of(made[scanned])
+    for by in (score.Pass.PLAIN, score.Pass.BENT):
         model = _fitted_to(
-            [row for row in rows if row.bent is bent and _teaches_covers(row)], lambda row: row.measured
+            [row for row in rows if row.by is by and _teaches_covers(row)], lambda row: row.measured
         )
-        name = "bent_" * bent + "no_cover"
-        made[name] = score.Model(model.bias + RARE, model.weight, model.centre, model.scale)
+        made[by.no_cover] = score.Model(model.bias + RARE, model.weight, model.centre, model.scale)
     return made
 
 
@@ -152,7 +156,7 @@ def _fitted_to(rows: Sequence[Evidence], features: Callable[[Evidence], score.Ve
 
 
 def _teaches_accidents(row: Evidence) -> bool:
-    return not row.is_cover and (row.bent or not row.right or heard_as_it_is(row.what))
+    return not row.is_cover and (row.by is score.Pass.BENT or not row.right or heard_as_it_is(row.what))
 
 
 def _teaches_covers(row: Evidence) -> bool:
@@ -161,7 +165,7 @@ def _teaches_covers(row: Evidence) -> bool:
 
 def no_accident(trained: Mapping[str, score.Model], row: Evidence) -> float:
     """The log-odds by these models that what the row tells of is no accident."""
-    return trained["bent_" * row.bent + "no_accident"].log_odds(beside_music(row.music, row.measured))
+    return trained[row.by.no_accident].log_odds(beside_music(row.music, row.measured))
 
 
 def report(rows: Sequence[Evidence]) -> None:
@@ -174,7 +178,7 @@ def report(rows: Sequence[Evidence]) -> None:
             if fold_of(row.track) == held_out:
                 accident[number] = no_accident(trained, row)
                 if _teaches_covers(row):
-                    cover = trained["bent_" * row.bent + "no_cover"].log_odds(row.measured)
+                    cover = trained[row.by.no_cover].log_odds(row.measured)
                     log_odds[row.what].append(score.both_log_odds(accident[number], cover))
     music = [number for number, row in enumerate(rows) if not row.is_cover]
     print_reliability(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from pipeline.engine.query import Query
+from pipeline.engine.score import Pass
 from pipeline.engine.search import (
     Bend,
     Candidate,
@@ -32,7 +32,7 @@ BENDS: Final = (
 )
 """Speed within 10 % (turntables, films, disguised uploads), tempo within 12.5 % (DJs), pitch within two semitones."""
 
-PLACES: Final = 16
+PLACES: Final = 32
 KEPT: Final = 3
 """Places and tracks taken from every bend."""
 REFINED: Final = 12
@@ -55,7 +55,7 @@ def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
         ]
         found += best_of_each_track(fits)[:KEPT]
     best = best_of_each_track(found)[:REFINED]
-    return scored(query, [refined(query, candidate) for candidate in best], "bent", parts)
+    return scored(query, [refined(query, candidate) for candidate in best], Pass.BENT, parts)
 
 
 def refined(query: Query, candidate: Candidate) -> Candidate:
@@ -71,10 +71,4 @@ def refined(query: Query, candidate: Candidate) -> Candidate:
         shift.astype(np.int32),
     )
     best = int(np.argmax(fit.z))
-    return replace(
-        candidate,
-        frame=int(fit.frame[best]),
-        tempo=float(tempo[best]),
-        shift=int(shift[best]),
-        z=float(fit.z[best]),
-    )
+    return candidate.moved(int(fit.frame[best]), float(fit.z[best]), float(tempo[best]), int(shift[best]))

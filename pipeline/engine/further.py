@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -94,5 +93,6 @@ def _look(query: Query, parts: Sequence[Part], stretch: Stretch, groups: Sequenc
             np.array([candidate.tempo], np.float32),
             np.array([candidate.shift], np.int32),
         )
-        found.append(hear(query, replace(candidate, frame=int(fit.frame[0]), z=float(fit.z[0]))))
+        place = candidate.moved(int(fit.frame[0]), float(fit.z[0]), candidate.tempo, candidate.shift)
+        found.append(hear(query, place))
     return found

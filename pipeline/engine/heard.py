@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy.typing as npt
 from pipeline.engine.bent import refined, search_bent
 from pipeline.engine.levels import level_features, recording_log_odds
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
-from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate, Part, search_plain
+from pipeline.engine.score import Pass
+from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate, Part, search_plain, search_scanned
 from pipeline.engine.spectrum import HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
 
@@ -53,24 +55,31 @@ OWN_Z_SHARE: Final = 0.8
 at 0 dB); one that is another version of the first, made of the same sounds, 71 % at most (14 pairs)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Heard:
     """A candidate with its peaks in the probe, and the frames where they fit."""
 
+    query: Query = field(repr=False)
     candidate: Candidate
     log_odds: float
     """That it is this recording; those of the candidate say that its music is heard."""
     peaks: HeardPeaks
-    span: tuple[int, int]
-    """First and last frame."""
     frames: int
     """How many audible frames of the probe the track could explain."""
+    known_span: tuple[int, int] | None = None
+    """Its span, if that was looked for."""
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """First and last frame where it is heard. Nobody asks it of most, and looking for it takes long."""
+        return self.known_span or heard_span(self.query, self.peaks)
 
     def certain(self, bar_log_odds: float) -> bool:
         """Whether the track can be said to be heard."""
+        if self.log_odds < bar_log_odds or self.frames < MIN_HEARD_FRAMES:
+            return False
         first, last = self.span
-        long_enough = self.frames >= MIN_HEARD_FRAMES and last - first >= SHORTEST_SPAN
-        return long_enough and self.log_odds >= bar_log_odds
+        return last - first >= SHORTEST_SPAN
 
 
 Group = tuple[Heard, ...]
@@ -99,9 +108,10 @@ def accepted(
 
 def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
     """What all passes that were needed hear, each track as it is heard best, likeliest first."""
-    found = [hear(query, candidate) for candidate in search_plain(query, parts)]
-    if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
-        found += [hear(query, candidate) for candidate in search_bent(query, parts)]
+    found: list[Heard] = []
+    for search in (search_plain, search_scanned, search_bent):
+        if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
+            found += [hear(query, candidate) for candidate in search(query, parts)]
     return _best_of_each_track(found)
 
 
@@ -129,13 +139,15 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
     if len(peaks.at):
         first, last = int(peaks.at.min()), int(peaks.at.max())
         frames = int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
-    span = heard_span(query, peaks)
     log_odds = candidate.log_odds
-    if log_odds >= WORTH_A_LOOK and (here := peaks.inside(span)).any():
-        bent = not candidate.as_it_is
-        measured = level_features(query.level, query.noise, peaks.only(here), bent=bent)
-        log_odds = recording_log_odds(log_odds, measured, bent=bent)
-    return Heard(candidate, log_odds, peaks, span, frames)
+    if log_odds < WORTH_A_LOOK:
+        return Heard(query, candidate, log_odds, peaks, frames)
+    span = heard_span(query, peaks)
+    if (here := peaks.inside(span)).any():
+        by = candidate.by if candidate.as_it_is else Pass.BENT
+        measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)
+        log_odds = recording_log_odds(log_odds, measured, by)
+    return Heard(query, candidate, log_odds, peaks, frames, span)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
@@ -190,7 +202,7 @@ def parted(query: Query, groups: Sequence[Group]) -> list[Group]:
                 spans[one] = (spans[one][0], max(meeting - 1, first))
                 spans[other] = (meeting, spans[other][1])
     return [
-        tuple(replace(heard, span=span) if heard is group[0] else heard for heard in group)
+        tuple(replace(heard, known_span=span) if heard is group[0] else heard for heard in group)
         for group, span in zip(groups, spans, strict=True)
     ]
 

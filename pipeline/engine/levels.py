@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.score import Vector, both_log_odds, model
+from pipeline.engine.score import Pass, Vector, both_log_odds, model
 from pipeline.engine.spectrum import BINS, Level
 from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 
@@ -42,16 +42,15 @@ SURE: Final = 12.0
 """Log-odds that music is heard, or not, beyond which more of them say no more."""
 
 
-def recording_log_odds(music_log_odds: float, measured: Vector, *, bent: bool) -> float:
-    """The log-odds that this recording is heard, from those that its music is and what `level_features` measured.
+def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass) -> float:
+    """The log-odds that this recording, which that pass found, is heard: from those of its music, and its levels.
 
     Two things must be true: the track does not fit by accident, and it is not others who play the same.
     """
-    name = "bent_" * bent
-    no_accident = model(f"{name}no_accident", FEATURES_BESIDE_MUSIC).log_odds(
+    no_accident = model(by.no_accident, FEATURES_BESIDE_MUSIC).log_odds(
         beside_music(music_log_odds, measured)
     )
-    return both_log_odds(no_accident, model(f"{name}no_cover", FEATURES).log_odds(measured))
+    return both_log_odds(no_accident, model(by.no_cover, FEATURES).log_odds(measured))
 
 
 def beside_music(music_log_odds: float, measured: Vector) -> Vector:

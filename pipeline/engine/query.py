@@ -24,6 +24,8 @@ BENT_FAN_OUT: Final = 12
 
 MIN_HEARD_FRAMES: Final = 94
 """3 s of sound that a track must explain: with less, one chord or one onset would do."""
+SILENT_PCM: Final = 2
+"""Samples that never leave zero by more are the noise of the last bit: silence (-84 dB), whatever it resembles."""
 MIN_PEAKS: Final = 16
 """Silence and steady tones have fewer."""
 
@@ -72,7 +74,10 @@ class Query:
 
 def make_query(pcm: Pcm) -> Query | None:
     """The query for 8 kHz mono samples (of which the first 30 s are heard), or None where nothing could be found."""
-    return query_of(log_spectrum(pcm[: int(MAX_SEGMENT_S * RATE_HZ)]))
+    heard = pcm[: int(MAX_SEGMENT_S * RATE_HZ)]
+    if max(heard.max(initial=0), -int(heard.min(initial=0))) <= SILENT_PCM:
+        return None
+    return query_of(log_spectrum(heard))
 
 
 def query_of(level: Level) -> Query | None:

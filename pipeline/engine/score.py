@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -30,6 +31,33 @@ FEATURES: Final = (
 """What `features` measures, in this order: how far a track leads the others, and itself elsewhere, then how it fits."""
 
 Vector = npt.NDArray[np.float64]
+
+
+class Pass(StrEnum):
+    """A way to look for a probe, and the models that judge what it finds."""
+
+    PLAIN = "plain"
+    """Voting, for music as it is."""
+    SCANNED = "scanned"
+    """Every place, for music as it is."""
+    BENT = "bent"
+    """Voting, for music at other tempi and pitches."""
+
+    @property
+    def music(self) -> str:
+        """The model that tells at first sight whether the music is there."""
+        return Pass.BENT if self is Pass.BENT else Pass.PLAIN
+
+    @property
+    def no_accident(self) -> str:
+        """The model that tells at second sight, by levels as well, whether what was found is there at all."""
+        return f"{self}_no_accident"
+
+    @property
+    def no_cover(self) -> str:
+        """The model that tells whether it is the recording or others who play the same."""
+        return f"{self.music}_no_cover"
+
 
 _TIME_SHIFTS: Final = np.concatenate([np.arange(-60, -9, 2), np.arange(10, 61, 2)]).astype(np.int32)
 """Frames: a wrong track with the same beat fits at these shifts as well as at none."""
@@ -83,9 +111,7 @@ class Others:
 def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
     """The fitted model of that name from score.json beside this file.
 
-    `plain` and `bent` (at another tempo or pitch) tell at first sight whether a candidate's music is heard. Of the
-    measures of levels.py, `no_accident` tells it at second sight, and `no_cover` whether it is the recording or others
-    who play the same; `bent_` before a name is for another tempo or pitch.
+    A pass says which of them judge what it finds.
     """
     fitted = json.loads(resources.files(__package__).joinpath("score.json").read_text("ascii"))[name]
     if tuple(fitted["features"]) != measures:

@@ -1,4 +1,4 @@
-"""Look for a probe in shards: vote, verify, score; and if that fails, at other tempi and pitches."""
+"""Look for a probe in shards, as it is: vote or scan for places, verify them, score them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.query import Query
-from pipeline.engine.score import Others, Vector, features, model
-from pipeline.engine.shard import Shard
+from pipeline.engine.query import MIN_HEARD_FRAMES, Query
+from pipeline.engine.scan import best_places
+from pipeline.engine.score import Others, Pass, Vector, features, model
+from pipeline.engine.shard import GAP, Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
@@ -29,10 +30,14 @@ MIN_CROWD: Final = 50
 NO_CROWD_LOG_ODDS: Final = -0.5
 """Added in a catalogue of fewer tracks, where it also says little that nobody else has votes: among 3 to 40 tracks, 2
 of 3,167 searches for what was not there came to 3.6 and 4.7 without it."""
-USUAL: Final = {"plain": Others(3.5, 4.3, 18, 18), "bent": Others(4.9, 5.7, 13, 13)}
-"""What others reach with 5 s of music in a catalogue of thirteen hours (the medians); z grows with the probe's length
-to the power of 0.2, votes to that of 0.5. A small catalogue has no crowd to show what accident achieves; it must not
-be believed more easily for that."""
+USUAL: Final = {
+    Pass.PLAIN: Others(3.5, 4.3, 18, 18),
+    Pass.SCANNED: Others(4.8, 5.3, 18, 18),
+    Pass.BENT: Others(4.9, 5.7, 13, 13),
+}
+"""What others reach with 5 s of music in a catalogue of thirteen hours (the medians, more or less); z grows with the
+probe's length to the power of 0.2, votes to that of 0.5. A small catalogue has no crowd to show what accident
+achieves; it must not be believed more easily for that."""
 
 HEARD_LOG_ODDS: Final = 5.5
 """From these odds on (99.6 %) a track's music is said to be heard, and the others are judged beside the rest."""
@@ -55,6 +60,22 @@ class Part:
     def roll(self) -> Roll:
         """The tracks for which landmarks may vote."""
         return Roll(self.shard.starts, self.removed)
+
+    @cached_property
+    def _bounds(self) -> npt.NDArray[np.int64]:
+        """The number of each track that counts, its first frame, and the one after its last: [3, tracks]."""
+        alive = np.flatnonzero(~self.removed)
+        first = self.shard.starts[alive] + GAP
+        frames = np.array([self.shard.tracks[number].frames for number in alive.tolist()], np.int64)
+        return np.stack([alive, first, first + frames])
+
+    def whereabouts(self, frames: int) -> npt.NDArray[np.int64]:
+        """The tracks that count, and the first and the last place of a probe of so many frames in each: [3, tracks].
+
+        Where it could be heard for less than MIN_HEARD_FRAMES, a track would never be named.
+        """
+        number, first, end = self._bounds
+        return np.stack([number, first + MIN_HEARD_FRAMES - frames, end - MIN_HEARD_FRAMES])
 
     @property
     def tracks(self) -> int:
@@ -80,6 +101,10 @@ class Candidate:
     features: Vector = field(default_factory=lambda: np.empty(0), compare=False)
     """What the odds are made of: [FEATURES]."""
     log_odds: float = float("-inf")
+    by: Pass = Pass.PLAIN
+    """Which pass found it."""
+    peaks: HeardPeaks | None = field(default=None, compare=False, repr=False)
+    """Those of the track in the probe, once they were looked at."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -102,7 +127,13 @@ class Candidate:
 
     def heard_peaks(self, query: Query) -> HeardPeaks:
         """The track's peaks in the frames and bins of the probe."""
-        return peaks_under(self.part.shard.peaks, self.frame, query.frames, self.tempo, self.shift, BINS)
+        return self.peaks or peaks_under(
+            self.part.shard.peaks, self.frame, query.frames, self.tempo, self.shift, BINS
+        )
+
+    def moved(self, frame: int, z: float, tempo: float, shift: int) -> Candidate:
+        """The same track where it fits so well; its odds stay those of the first place."""
+        return replace(self, frame=frame, z=z, tempo=tempo, shift=shift, peaks=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +152,17 @@ def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
         for part in parts
         for candidate in places(query, part, keys, frames, ballot_for(part.shard.frames), Bend(), PLACES)
     ]
-    return scored(query, best_of_each_track(found), "plain", parts)
+    return scored(query, best_of_each_track(found), Pass.PLAIN, parts)
+
+
+def search_scanned(query: Query, parts: Sequence[Part]) -> list[Candidate]:
+    """The tracks that fit the probe as it is, whether or not one of their landmarks is met; SCORED of them at most."""
+    found = []
+    for part in parts:
+        number, first, last = part.whereabouts(query.frames)
+        frame, which = best_places(query.z_map, part.shard.peaks, first, last)
+        found += verified(query, part, number[which], frame, np.zeros(len(frame), np.int32), Bend())
+    return scored(query, best_of_each_track(found), Pass.SCANNED, parts)
 
 
 def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -133,10 +174,8 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(best.values(), key=lambda candidate: -candidate.z)
 
 
-def scored(
-    query: Query, candidates: Sequence[Candidate], name: str, parts: Sequence[Part]
-) -> list[Candidate]:
-    """The best SCORED of these, one a track, with their log-odds under that model; likeliest first."""
+def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Sequence[Part]) -> list[Candidate]:
+    """The best SCORED of these, one a track, with their log-odds by that pass's model; likeliest first."""
     crowded = sum(part.tracks for part in parts) >= MIN_CROWD
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
     heard = [candidate.heard_peaks(query) for candidate in ranked[:SCORED]]
@@ -145,10 +184,10 @@ def scored(
 
     def rated(number: int, beside: npt.NDArray[np.bool_]) -> Candidate:
         apart = [ranked[n] for n in np.flatnonzero(beside & ~same[number]).tolist()]
-        others = _others(ranked[number], apart, query.frames * FRAME_S, name, crowded)
+        others = _others(ranked[number], apart, query.frames * FRAME_S, by, crowded)
         evidence = features(query.z_map, heard[number], votes=ranked[number].votes, others=others)
-        log_odds = model(name).log_odds(evidence) + (0 if crowded else NO_CROWD_LOG_ODDS)
-        return replace(ranked[number], features=evidence, log_odds=log_odds)
+        log_odds = model(by.music).log_odds(evidence) + (0 if crowded else NO_CROWD_LOG_ODDS)
+        return replace(ranked[number], features=evidence, log_odds=log_odds, by=by, peaks=heard[number])
 
     beside = np.ones(len(ranked), np.bool_)
     judged = [rated(number, beside) for number in range(len(heard))]
@@ -164,10 +203,10 @@ def scored(
 
 
 def _others(
-    candidate: Candidate, candidates: Sequence[Candidate], length_s: float, name: str, crowded: bool
+    candidate: Candidate, candidates: Sequence[Candidate], length_s: float, by: Pass, crowded: bool
 ) -> Others:
     """How well these do beside the candidate, or usually would."""
-    usual, longer = USUAL[name], length_s / 5
+    usual, longer = USUAL[by], length_s / 5
     z = sorted((other.z for other in candidates), reverse=True)
     votes = sorted((other.votes for other in candidates), reverse=True)
     rival_votes = max([round(usual.rival_votes * longer**0.5), *votes[:1]])
@@ -191,10 +230,23 @@ def places(
     """The verified places of one shard, one a track, by falling z."""
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, part.roll, most=most)
-    frame, votes, number = voted.frame, voted.votes, part.roll.owners(voted.frame)
+    number = part.roll.owners(voted.frame)
     # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
+    return verified(query, part, number, voted.frame + 4, voted.votes, bend, voted.unseen_votes)
+
+
+def verified(
+    query: Query,
+    part: Part,
+    number: npt.NDArray[np.int64],
+    frame: npt.NDArray[np.int64],
+    votes: npt.NDArray[np.int32],
+    bend: Bend,
+    unseen_votes: int = 0,
+) -> list[Candidate]:
+    """The tracks of those numbers at those frames of a shard [places], each where it fits best, by falling z."""
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
-    fit = align(query.z_map, shard.peaks, frame + 4, tempo, shift)
+    fit = align(query.z_map, part.shard.peaks, frame, tempo, shift)
     by_fit = np.argsort(-fit.z, kind="stable")
     best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
     return [
@@ -205,7 +257,7 @@ def places(
             tempo=bend.tempo,
             shift=bend.shift,
             votes=int(votes[i]),
-            unseen_votes=voted.unseen_votes,
+            unseen_votes=unseen_votes,
             z=float(fit.z[i]),
         )
         for i in best_of_each

@@ -56,6 +56,26 @@ def bells(seed: int, length_s: float) -> Pcm:
     return to_pcm(sound)
 
 
+def wind(seed: int, length_s: float) -> Pcm:
+    """Noise that swells and drops from second to second."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
+    gusts = np.interp(time_s, np.arange(length_s + 1), rng.uniform(0.3, 1, int(length_s) + 1))
+    return to_pcm(gusts * signal.lfilter([1], [1, -0.7], rng.standard_normal(len(time_s))))
+
+
+def under_a_voice(pcm: Pcm, over_db: float, seed: int) -> Pcm:
+    """The samples under a voice that much louder, whose pitch and loudness change from syllable to syllable."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(len(pcm)) / RATE_HZ
+    sung_s, said_s = np.arange(0, time_s[-1] + 0.3, 0.3), np.arange(0, time_s[-1] + 0.15, 0.15)
+    turns = 2 * np.pi * np.cumsum(np.interp(time_s, sung_s, rng.uniform(90, 220, len(sung_s)))) / RATE_HZ
+    loudness = np.interp(time_s, said_s, rng.choice([0, 1, 1], len(said_s)))
+    voice = loudness * np.sum([np.sin(n * turns) / np.sqrt(n) for n in range(1, 18)], axis=0)
+    sound = pcm.astype(np.float64)
+    return to_pcm(sound + voice * np.sqrt(np.mean(sound**2) / np.mean(voice**2) * 10 ** (over_db / 10)))
+
+
 def _note(pitch_hz: float, length_s: float, timbre: Sound) -> Sound:
     time_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
     partials = [

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from pipeline.engine.fingerprint import CLASSES
 from pipeline.engine.peaks import (
     AROUND_BINS,
     AROUND_FRAMES,
@@ -21,6 +22,7 @@ from pipeline.engine.peaks import (
     find_peaks,
     salience,
 )
+from pipeline.engine.scan import A_TRACK, PAIR, SCANNED, best_places
 from pipeline.engine.spectrum import (
     BINS,
     BINS_PER_OCTAVE,
@@ -224,6 +226,64 @@ def test_a_place_fits_as_well_as_its_peaks_are_loud_in_the_probe(tempo: float, s
             fits[start] = fit.sum(dtype=float) / np.sqrt((weight[inside] ** 2).sum(dtype=float))
         assert found.z[n] == pytest.approx(max(0, *fits.values()), abs=1e-5)
         assert found.frame[n] == max(fits, key=lambda start: fits[start])
+
+
+@pytest.mark.parametrize("frames", [130, 156, 938])
+def test_the_best_place_of_each_track_is_where_its_strongest_peaks_are_loudest_in_the_probe(
+    frames: int,
+) -> None:
+    rng = np.random.default_rng(9)
+    z_map = rng.standard_normal((frames, BINS)).astype(np.float32)
+    blocks, each = 120, 60
+    frame = (BLOCK * np.arange(blocks)[:, None] + np.sort(rng.integers(0, BLOCK, (blocks, each)))).ravel()
+    bins = rng.integers(0, BINS, len(frame))
+    kind = np.tile(rng.permutation(np.digitize(np.arange(each), CLASSES)), blocks)
+    peaks = _stored(frame.astype(np.int32), bins, kind, np.zeros_like(bins), blocks)
+    first, last = np.array([300, 1500, 2600]), np.array([1200, 2300, 2560])
+
+    found, track = best_places(z_map, peaks, first, last)
+
+    scanned = kind < SCANNED
+    pair, row, weight = frame[scanned] // PAIR, bins[scanned], CLASS_WEIGHT[kind[scanned]]
+    paired = np.add.reduceat(z_map, np.arange(0, frames, PAIR))
+    total = np.empty(BLOCK * blocks // PAIR)
+    for place in range(len(total)):
+        at = pair - place
+        inside = (at >= 0) & (at < len(paired))
+        total[place] = (weight[inside] * paired[at[inside], row[inside]]).sum(dtype=float)
+    assert set(track.tolist()) == {0, 1}  # nowhere can a probe begin in the third
+    for number in (0, 1):
+        begins, ends = first[number] // PAIR, last[number] // PAIR + 1
+        best = PAIR * (begins + int(np.argmax(total[begins:ends])))
+        assert found[track == number].tolist()[0] == best
+        assert len(found[track == number]) == A_TRACK
+
+
+def test_a_chord_with_silence_around_it_is_no_place_however_well_it_fits() -> None:
+    rng = np.random.default_rng(10)
+    z_map = rng.standard_normal((150, BINS)).astype(np.float32)
+    bins = np.arange(10, 30)
+    z_map[60, bins] = 3
+    chord = np.full(len(bins), 10 * BLOCK)
+    lasting = np.repeat(BLOCK * np.arange(15, 60), len(bins))
+    frame = np.concatenate([chord, lasting]).astype(np.int32)
+    kind = np.zeros(len(frame), np.int64)
+    peaks = _stored(frame, np.resize(bins, len(frame)), kind, kind, 70)
+
+    found, track = best_places(z_map, peaks, np.array([200, 1300]), np.array([320, 1800]))
+
+    assert set(track.tolist()) == {1}
+    assert len(found) == A_TRACK
+
+
+def test_where_no_track_can_be_heard_long_enough_there_is_no_place() -> None:
+    nothing = np.empty(0, np.int32)
+    peaks = _stored(nothing, nothing, nothing, nothing, 5)
+
+    for bounds in (np.empty(0, np.int64), np.array([80])):
+        found, track = best_places(np.ones((150, BINS), np.float32), peaks, bounds, bounds - 1)
+
+        assert found.tolist() == track.tolist() == []
 
 
 def test_shared_peaks_are_those_on_or_beside_one_of_the_others() -> None:

@@ -11,10 +11,21 @@ import pytest
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, hear
 from pipeline.engine.query import make_query
-from pipeline.engine.search import HEARD_LOG_ODDS, search_plain
+from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
-from tests.engine.melodies import at_speed, at_tempo, bells, cut, entry, noisy, to_pcm, tune
+from tests.engine.melodies import (
+    at_speed,
+    at_tempo,
+    bells,
+    cut,
+    entry,
+    noisy,
+    to_pcm,
+    tune,
+    under_a_voice,
+    wind,
+)
 
 KNOWN = range(100, 112)
 
@@ -71,7 +82,7 @@ def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catal
     heard = hear(query, search_plain(query, catalogue.parts)[0])
 
     assert heard.certain(NAMED_LOG_ODDS)
-    assert not replace(heard, span=(62, 69)).certain(NAMED_LOG_ODDS)
+    assert not replace(heard, known_span=(62, 69)).certain(NAMED_LOG_ODDS)
 
 
 @pytest.mark.parametrize(("seed", "tempo"), [(0, 1.03), (2, 0.95), (3, 0.95)])
@@ -89,6 +100,47 @@ def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
         assert search_plain(query, catalogue.parts)[0].log_odds >= HEARD_LOG_ODDS
     assert hit.track_id == f"bells-{seed}"
     assert hit.tempo == pytest.approx(tempo, abs=0.01)
+
+
+def test_where_no_landmark_is_left_every_place_is_asked(tmp_path: Path) -> None:
+    unseen = 0
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add(
+            [
+                *(Entry(KnownTrack(f"wind-{seed}"), [wind(seed, 60)]) for seed in range(20)),
+                *(entry(seed) for seed in KNOWN),
+            ]
+        )
+
+        for seed in range(20):
+            probe = under_a_voice(cut(wind(seed, 60), 12, 6), 9, seed)
+
+            (hit,) = catalogue.search(probe)
+
+            assert (hit.track_id, hit.track_start_s) == (f"wind-{seed}", pytest.approx(12, abs=0.09))
+            query = make_query(probe)
+            assert query is not None
+            voted = {candidate.track.track_id for candidate in search_plain(query, catalogue.parts)}
+            unseen += hit.track_id not in voted
+    assert unseen > 0
+
+
+def test_a_track_that_is_not_known_any_more_is_not_found_anywhere(tmp_path: Path) -> None:
+    probe = under_a_voice(cut(wind(0, 60), 12, 6), 9, 0)
+    query = make_query(probe)
+    assert query is not None
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add(Entry(KnownTrack(f"wind-{seed}"), [wind(seed, 60)]) for seed in range(20))
+        assert search_scanned(query, catalogue.parts)[0].track.track_id == "wind-0"
+
+        catalogue.remove(["wind-0"])
+
+        others = [candidate.track.track_id for candidate in search_scanned(query, catalogue.parts)]
+        catalogue.remove(f"wind-{seed}" for seed in range(20))
+        nobody = search_scanned(query, catalogue.parts)
+    assert others
+    assert "wind-0" not in others
+    assert nobody == []
 
 
 def test_only_the_heard_part_of_a_probe_is_claimed(catalogue: Catalogue) -> None:
@@ -213,6 +265,15 @@ def _noise(seconds: float) -> Pcm:
 )  # fmt: skip
 def test_what_is_no_music_is_not_found(catalogue: Catalogue, pcm: Pcm) -> None:
     assert catalogue.search(pcm) == []
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_noise_of_the_last_bit_is_silence(most: int) -> None:
+    noise = np.random.default_rng(1).integers(-most, most + 1, 10 * RATE_HZ).astype(np.int16)
+
+    assert make_query(noise) is None
+    assert make_query(noise * 2 + 1) is not None
+    assert make_query(np.full(10 * RATE_HZ, -32768, np.int16)) is None  # as loud as can be, and still
 
 
 def test_an_empty_catalogue_finds_nothing(tmp_path: Path) -> None:
