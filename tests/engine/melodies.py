@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
+from pipeline.audio.ffmpeg import find
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -115,7 +116,18 @@ def at_speed(pcm: Pcm, percent: int) -> Pcm:
 
 def at_tempo(pcm: Pcm, tempo: float) -> Pcm:
     """The samples so many times as fast, as high as they were."""
-    filtered = ["ffmpeg", "-v", "error", *_AS_IT_IS, "-i", "-", "-af", f"atempo={tempo}", *_AS_IT_IS, "-"]
+    filtered = [
+        find("wheel").path,
+        "-v",
+        "error",
+        *_AS_IT_IS,
+        "-i",
+        "-",
+        "-af",
+        f"atempo={tempo}",
+        *_AS_IT_IS,
+        "-",
+    ]
     return np.frombuffer(
         subprocess.run(filtered, input=pcm.tobytes(), check=True, stdout=subprocess.PIPE).stdout, np.int16
     )
