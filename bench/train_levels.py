@@ -41,8 +41,9 @@ FEW_EVERY: Final = 5
 JUDGED_FROM: Final = 3.0
 """Log-odds that the music is heard from which a candidate teaches."""
 
-RARE: Final = 6.5
-"""Added to the log-odds: among what people ask for, others who play the same at once are rarer than here."""
+RARE: Final = 6.0
+"""Log-odds that what is played alike is the recording: among what people ask for, others who play the same notes at
+the same moments are rare."""
 
 MANY_PLACES: Final = -0.5
 """Added to the log-odds of what the scan found: it picks the best of all places, and so the best of all accidents."""
@@ -144,10 +145,9 @@ def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
     scanned = score.Pass.SCANNED.no_accident
     made[scanned] = Line(1.0, MANY_PLACES).of(made[scanned])
     for by in (score.Pass.PLAIN, score.Pass.BENT):
-        model = _fitted_to(
-            [row for row in rows if row.by is by and _teaches_covers(row)], lambda row: row.measured
-        )
-        made[by.no_cover] = score.Model(model.bias + RARE, model.weight, model.centre, model.scale)
+        lessons = [row for row in rows if row.by is by and _teaches_covers(row)]
+        covers_more = float(np.log(sum(row.is_cover for row in lessons) / sum(row.right for row in lessons)))
+        made[by.no_cover] = Line(1.0, covers_more + RARE).of(_fitted_to(lessons, lambda row: row.measured))
     return made
 
 
@@ -156,11 +156,16 @@ def _fitted_to(rows: Sequence[Evidence], features: Callable[[Evidence], score.Ve
 
 
 def _teaches_accidents(row: Evidence) -> bool:
-    return not row.is_cover and (row.by is score.Pass.BENT or not row.right or heard_as_it_is(row.what))
+    return not row.is_cover and (not row.right or _wholly_right(row))
 
 
 def _teaches_covers(row: Evidence) -> bool:
-    return (row.right or row.is_cover) and row.music >= JUDGED_FROM
+    return (row.is_cover or _wholly_right(row)) and row.music >= JUDGED_FROM
+
+
+def _wholly_right(row: Evidence) -> bool:
+    """Whether this is the right track, and not half right: at another tempo, but found as it is, its levels are off."""
+    return row.right and (row.by is score.Pass.BENT or heard_as_it_is(row.what))
 
 
 def no_accident(trained: Mapping[str, score.Model], row: Evidence) -> float:

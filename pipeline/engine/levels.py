@@ -16,10 +16,10 @@ from pipeline.engine.score import Pass, Vector, both_log_odds, model
 from pipeline.engine.spectrum import BINS, Level
 from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 
-FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks")
+FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks", "unsteady_though_clear")
 """What `level_features` measures, in this order."""
-FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES)
-"""What `beside_music` puts together, in this order."""
+FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES[:-1])
+"""What `beside_music` puts together, in this order; the last of the others only tells covers."""
 
 BAND: Final = 12
 """Bins (a quarter of an octave) that a tone control raises or lowers alike."""
@@ -33,6 +33,8 @@ FAINTEST: Final = 25
 """Percent."""
 CLEAN: Final = 8.0
 """24 dB: so far above the noise nothing more is learned from being further up."""
+CLEAR: Final = 4.0
+"""12 dB: what is unsteady so far above the noise is not so because of it."""
 
 MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = 1.5
@@ -55,7 +57,7 @@ def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass) -> flo
 
 def beside_music(music_log_odds: float, measured: Vector) -> Vector:
     """What `level_features` measured, with what else tells accidents: [FEATURES_BESIDE_MUSIC]."""
-    return np.append(np.clip(music_log_odds, -SURE, SURE), measured)
+    return np.append(np.clip(music_log_odds, -SURE, SURE), measured[:-1])
 
 
 def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks, *, bent: bool) -> Vector:
@@ -74,13 +76,16 @@ def _features(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], pe
     off = np.clip(_unexplained(heard - peaks.level, peaks.bin // BAND, peaks.moment), -MOST, MOST)
     above = heard - noise[peaks.bin]
     expected = above - off > EXPECTED_ABOVE
+    unsteadiness = _unsteadiness(off, peaks)
+    faintest = min(float(np.percentile(above, FAINTEST)), CLEAN)
     return np.array(
         [
             np.mean(np.abs(off[expected] if expected.sum() >= MIN_EXPECTED else off)),
-            _unsteadiness(off, peaks),
+            unsteadiness,
             np.mean(above > ABOVE_NOISE),
-            min(float(np.percentile(above, FAINTEST)), CLEAN),
+            faintest,
             np.log(len(off)),
+            unsteadiness * max(faintest - CLEAR, 0.0),
         ]
     )
 

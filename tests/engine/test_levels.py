@@ -41,6 +41,13 @@ def test_a_tune_played_by_others_is_not_named(catalogue: Catalogue, players: int
         assert catalogue.candidates(cover), seed
 
 
+@pytest.mark.parametrize(("seed", "players"), [(300, 18), (304, 120), (300, 155)])
+def test_nor_are_those_whose_instruments_are_nearly_alike(
+    catalogue: Catalogue, seed: int, players: int
+) -> None:
+    assert catalogue.search(cut(tune(seed, players=players), 9, 8)) == []
+
+
 def _darker(sound: Sound) -> Sound:
     """With a tone control turned down: 24 dB less at the top than at the bottom."""
     return signal.lfilter([1.0], [1.0, -0.9], sound)
@@ -122,9 +129,27 @@ def test_half_a_bin_higher_is_no_error_where_pitch_was_changed() -> None:
     assert as_it_is > 1
 
 
+def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
+    rng = np.random.default_rng(6)
+    at, bins = rng.integers(0, 150, 800), rng.integers(0, 40, 800)
+    heard = np.full((150, BINS), -20, np.float32)
+    heard[at, bins] = 20 + rng.normal(0, 2, 800)
+    peaks = _heard(np.full(800, -5.0), at, bins)
+    though_clear = FEATURES.index("unsteady_though_clear")
+
+    clear, under_noise = (
+        level_features(heard, np.full(BINS, noise, np.float32), peaks, bent=False) for noise in (0, 17)
+    )
+
+    assert clear[FEATURES.index("unsteadiness")] == under_noise[FEATURES.index("unsteadiness")] > 1
+    assert clear[though_clear] > 4
+    assert under_noise[though_clear] == 0
+    assert recording_log_odds(9, clear, Pass.PLAIN) < recording_log_odds(9, under_noise, Pass.PLAIN)
+
+
 @given(st.floats(-30, 60), st.sampled_from(Pass))
 def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music: float, by: Pass) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0])
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.0])
 
     said, surer, surest = (
         recording_log_odds(log_odds, measured, by) for log_odds in (music, music + 1, 2 * SURE)
