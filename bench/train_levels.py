@@ -30,7 +30,13 @@ from pipeline.engine import score
 from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import heard_span
-from pipeline.engine.levels import FEATURES, FEATURES_BESIDE_MUSIC, beside_music, level_features
+from pipeline.engine.levels import (
+    FEATURES,
+    FEATURES_BESIDE_MUSIC,
+    beside_music,
+    level_features,
+    no_cover_log_odds,
+)
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
@@ -183,7 +189,7 @@ def report(rows: Sequence[Evidence]) -> None:
             if fold_of(row.track) == held_out:
                 accident[number] = no_accident(trained, row)
                 if _teaches_covers(row):
-                    cover = trained[row.by.no_cover].log_odds(row.measured)
+                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured)
                     log_odds[row.what].append(score.both_log_odds(accident[number], cover))
     music = [number for number, row in enumerate(rows) if not row.is_cover]
     print_reliability(

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.levels import BAND, FEATURES, SURE, level_features, recording_log_odds
+from pipeline.engine.levels import BAND, FEATURES, STEADY, SURE, level_features, recording_log_odds
 from pipeline.engine.score import Pass, both_log_odds
 from pipeline.engine.spectrum import BINS
+from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.engine.verify import HeardPeaks
 from pipeline.model import RATE_HZ, Pcm
-from tests.engine.melodies import Sound, cut, entry, to_pcm, tune
+from tests.engine.melodies import Sound, cut, entry, pure_tones, to_pcm, tune
 
 KNOWN = range(300, 308)
 
@@ -133,23 +134,45 @@ def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
     rng = np.random.default_rng(6)
     at, bins = rng.integers(0, 150, 800), rng.integers(0, 40, 800)
     heard = np.full((150, BINS), -20, np.float32)
-    heard[at, bins] = 20 + rng.normal(0, 2, 800)
+    heard[at, bins] = 20 + rng.normal(0, 1.2, 800)
     peaks = _heard(np.full(800, -5.0), at, bins)
-    though_clear = FEATURES.index("unsteady_though_clear")
 
     clear, under_noise = (
         level_features(heard, np.full(BINS, noise, np.float32), peaks, bent=False) for noise in (0, 17)
     )
 
-    assert clear[FEATURES.index("unsteadiness")] == under_noise[FEATURES.index("unsteadiness")] > 1
-    assert clear[though_clear] > 4
-    assert under_noise[though_clear] == 0
-    assert recording_log_odds(9, clear, Pass.PLAIN) < recording_log_odds(9, under_noise, Pass.PLAIN)
+    assert clear[FEATURES.index("unsteadiness")] == under_noise[FEATURES.index("unsteadiness")] > STEADY[0]
+    for by in Pass:
+        assert recording_log_odds(30, under_noise, by) > recording_log_odds(30, clear, by)
+        assert recording_log_odds(30, clear, by) <= 0
+
+
+def test_what_nobody_kept_the_level_of_tells_nothing_as_long_as_enough_is_known() -> None:
+    rng = np.random.default_rng(7)
+    at, bins = rng.integers(0, 150, 400), rng.integers(0, BINS, 400)
+    kept, softer = rng.integers(-13, 0, 400).astype(float), rng.random(400) < 0.8
+    heard = np.full((150, BINS), -20, np.float32)
+    heard[at, bins] = np.where(softer, rng.uniform(-30, -14, 400), kept)
+
+    few_known = _heard(np.where(softer, -15, kept), at, bins)
+    none_known = _heard(np.full(400, -15.0), at, bins)
+
+    assert level_features(heard, NO_NOISE, few_known, bent=False)[FEATURES.index("level_error")] < 0.15
+    assert level_features(heard, NO_NOISE, none_known, bent=False)[FEATURES.index("level_error")] > 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pure_tones_over_next_to_nothing_are_named(tmp_path: Path, seed: int) -> None:
+    music = pure_tones(seed, 40.0)
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add([Entry(KnownTrack("tones", path="/music/tones.flac"), [music])])
+
+        assert [hit.track_id for hit in catalogue.search(cut(music, 12.3, 8))] == ["tones"]
 
 
 @given(st.floats(-30, 60), st.sampled_from(Pass))
 def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music: float, by: Pass) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.0])
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0])
 
     said, surer, surest = (
         recording_log_odds(log_odds, measured, by) for log_odds in (music, music + 1, 2 * SURE)
