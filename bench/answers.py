@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pipeline.engine.score import confidence
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Guess:
 
     @property
     def confidence(self) -> float:
-        return 0.0 if self.log_odds is None else 1 / (1 + math.exp(-self.log_odds))
+        return 0.0 if self.log_odds is None else confidence(self.log_odds)
 
 
 class Answers:

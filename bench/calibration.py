@@ -4,9 +4,9 @@
 
 ANSWERS are files that `python -m bench.recognition --answers` wrote; with `--harder` that asks for excerpts so degraded
 that the middle fills, which ordinary ones leave empty. Prints Markdown, and draws the reliability diagram as FILE.
---correct makes the models of score.json that tell accidents claim what these answers got; they must be answers about
-other music than those models were fitted on, and by these models. Measure on still other music. Tracks of a NAME do not
-count: which of two versions of a piece is heard says nothing of accidents.
+--correct makes the engine's confidence claim what these answers got; they must be answers about other music than its
+models were fitted on, and by these models. Measure on still other music. Tracks of a NAME do not count: which of two
+versions of a piece is heard says nothing of accidents.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.answers import Guess, kept
-from bench.fitting import Line, line_through, write
-from pipeline.engine.levels import FEATURES_BESIDE_MUSIC
-from pipeline.engine.score import Pass, model
+from bench.fitting import KNOTS, worth, write_worth
+from pipeline.engine.score import Vector
 
 TENTHS = 10
 SURE = 1.96
@@ -107,15 +106,12 @@ def diagram(guesses: Sequence[Guess], title: str) -> str:
     return "\n".join([*drawn, "</svg>", ""])
 
 
-def correct(guesses: Sequence[Guess]) -> Line:
-    """Make the models that tell accidents claim what these guesses got; by what line."""
+def correct(guesses: Sequence[Guess]) -> Vector:
+    """Make confidence what these guesses got; what log-odds of KNOTS are then worth."""
     said = [guess for guess in guesses if guess.log_odds is not None]
-    line = line_through(
-        np.array([guess.log_odds for guess in said], np.float64), np.array([guess.right for guess in said])
-    )
-    names = [by.no_accident for by in Pass]
-    write({name: line.of(model(name, FEATURES_BESIDE_MUSIC)) for name in names}, FEATURES_BESIDE_MUSIC)
-    return line
+    told = worth(np.array([guess.log_odds for guess in said]), np.array([guess.right for guess in said]))
+    write_worth(told)
+    return told
 
 
 def main() -> None:
@@ -138,8 +134,7 @@ def main() -> None:
     if options.svg is not None:
         options.svg.write_text(diagram(guesses, f"{len(guesses)} answers by their confidence"), "utf-8")
     if options.correct:
-        line = correct(guesses)
-        print(f"\nlog-odds of accidents are now {line.slope:.2f} times what they were, and {line.bias:+.2f}")
+        print("\nlog-odds of", *KNOTS, "are now worth", *np.round(correct(guesses), 2))
 
 
 if __name__ == "__main__":

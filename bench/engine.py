@@ -141,13 +141,15 @@ def decoded(folder: Path, most: int) -> list[Pcm]:
     """Up to `most` tracks of a folder, as fingerprints take them; what cannot be decoded is left out."""
     music: list[Pcm] = []
     with open_decoder() as decoder:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file())[: 2 * most]:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if len(music) == most:
+                break
             try:
                 pcm = np.concatenate(list(decoder.whole(str(path))))
             except (MediaError, ValueError) as error:
                 print(f"left out {path.name}: {error}", file=sys.stderr)
                 continue
-            if len(music) < most and len(pcm) > 60 * RATE_HZ:
+            if len(pcm) > 60 * RATE_HZ:
                 music.append(pcm)
     return music
 

@@ -23,6 +23,10 @@ HOPELESS: Final = -3.0
 """Log-odds below which the likeliest answer does not tell how steep models should be."""
 
 
+KNOTS: Final = (-8.0, -2.0, 0.0, 2.0, 8.0)
+"""Log-odds between which what they are worth is interpolated, and beyond which it is that of the last."""
+
+
 class Judged(Protocol):
     """Evidence of one candidate of one search."""
 
@@ -84,6 +88,20 @@ def line_through(said: Vector, right: npt.NDArray[np.bool_]) -> Line:
     return Line(slope, model.bias - slope * float(model.centre[0]))
 
 
+def worth(said: Vector, right: npt.NDArray[np.bool_]) -> Vector:
+    """What log-odds of KNOTS are worth, where those that were said were right so often: bent at all but the ends."""
+    model = fitted(_bent(said), right.astype(np.float64), ridge=0.01)
+    told = np.array([model.log_odds(row) for row in _bent(np.array(KNOTS))])
+    if (np.diff(told) <= 0).any():
+        raise ValueError(f"answers are not right more often the surer they are, by {told}: they are too few")
+    return told
+
+
+def _bent(log_odds: Vector) -> Vector:
+    within = np.clip(log_odds, KNOTS[0], KNOTS[-1])
+    return np.column_stack([within, *(np.maximum(within - knot, 0) for knot in KNOTS[1:-1])])
+
+
 def made_steep(
     models: Mapping[str, score.Model], rows: Sequence[Judged], log_odds: Sequence[float]
 ) -> dict[str, score.Model]:
@@ -120,17 +138,28 @@ def print_reliability(rows: Sequence[Judged], log_odds: Sequence[float], thresho
 
 def write(models: Mapping[str, score.Model], features: Sequence[str]) -> None:
     """Put models of these features where the engine reads them, in place of those of the same names."""
-
-    def numbers(vector: Vector) -> list[float]:
-        return [round(float(value), 4) for value in vector]
-
-    kept = json.loads(SCORE.read_text("ascii"))
-    for name, model in models.items():
-        kept[name] = {
-            "features": list(features),
-            "bias": round(model.bias, 4),
-            "weight": numbers(model.weight),
-            "centre": numbers(model.centre),
-            "scale": numbers(model.scale),
+    _keep(
+        {
+            name: {
+                "features": list(features),
+                "bias": round(model.bias, 4),
+                "weight": _numbers(model.weight),
+                "centre": _numbers(model.centre),
+                "scale": _numbers(model.scale),
+            }
+            for name, model in models.items()
         }
-    SCORE.write_text(json.dumps(kept, indent=1) + "\n", "ascii")
+    )
+
+
+def write_worth(told: Vector) -> None:
+    """Put what log-odds of KNOTS are worth where the engine reads it."""
+    _keep({"confidence": {"log_odds": list(KNOTS), "worth": _numbers(told)}})
+
+
+def _numbers(vector: Vector) -> list[float]:
+    return [round(float(value), 4) for value in vector]
+
+
+def _keep(parts: Mapping[str, object]) -> None:
+    SCORE.write_text(json.dumps(json.loads(SCORE.read_text("ascii")) | parts, indent=1) + "\n", "ascii")

@@ -6,7 +6,8 @@ MUSIC as bench.train_score has it; the folder of MIDI files holds those of Debia
 Doom (freedoom). Music known and unknown is degraded as bench.degrade can, mildly and beyond what can be named, cut to 4
 to 15 s, mixed and joined, and searched for as it is and without its own track, now and then among a few tracks only;
 so are sounds that nobody knows (bench.negatives). Tunes and MIDI pieces are also played by others. Prints how well each
-fold is judged by models fitted to the others. What comes out claims too little: bench.calibration --correct comes next.
+fold is judged by models fitted to the others. What their log-odds are worth on other music is for bench.calibration
+--correct to find out next.
 """
 
 from __future__ import annotations

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.engine.further import heard_further
 from pipeline.engine.heard import NAMED_LOG_ODDS, Group, accepted, heard_every_way, parted
 from pipeline.engine.query import Query, make_query
+from pipeline.engine.score import confidence
 from pipeline.engine.search import Part
 from pipeline.engine.spectrum import BINS_PER_OCTAVE, FRAME_S, WINDOW
 from pipeline.engine.tracks import KnownTrack
@@ -22,8 +21,9 @@ class Hit:
 
     track: KnownTrack
     confidence: float
-    """The probability that this recording is heard; log_odds is its logit."""
+    """The probability that this recording is heard."""
     log_odds: float
+    """What decides whether it is named; confidence is what such log-odds proved to be worth."""
     track_start_s: float
     """The position in the track at the start of the probe; negative when the track starts later."""
     start_s: float
@@ -70,7 +70,7 @@ def _hit(query: Query, samples: int, group: Group) -> Hit:
     middle_s = WINDOW / 2 / RATE_HZ
     return Hit(
         track=candidate.track,
-        confidence=float(1 / (1 + np.exp(-log_odds))),
+        confidence=confidence(log_odds),
         log_odds=log_odds,
         track_start_s=candidate.track_frame * FRAME_S,
         start_s=0.0 if first == 0 else first * FRAME_S + middle_s,

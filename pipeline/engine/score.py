@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -113,12 +113,32 @@ def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
 
     A pass says which of them judge what it finds.
     """
-    fitted = json.loads(resources.files(__package__).joinpath("score.json").read_text("ascii"))[name]
+    fitted = _score_json()[name]
     if tuple(fitted["features"]) != measures:
         raise AssertionError("score.json was fitted on other features: run bench/train_score.py")
     return Model(
         fitted["bias"], np.array(fitted["weight"]), np.array(fitted["centre"]), np.array(fitted["scale"])
     )
+
+
+def confidence(log_odds: float) -> float:
+    """How many of the answers that were judged so were right, among answers about music that nothing was fitted on."""
+    judged, worth = _worth()
+    return float(1 / (1 + np.exp(-np.interp(log_odds, judged, worth))))
+
+
+@cache
+def _worth() -> tuple[Vector, Vector]:
+    told = _score_json()["confidence"]
+    return np.array(told["log_odds"]), np.array(told["worth"])
+
+
+@cache
+def _score_json() -> dict[str, dict[str, Any]]:
+    kept: dict[str, dict[str, Any]] = json.loads(
+        resources.files(__package__).joinpath("score.json").read_text("ascii")
+    )
+    return kept
 
 
 def both_log_odds(one: float, other: float) -> float:

@@ -1,0 +1,49 @@
+"""What log-odds are worth: the surer, the more often right, and what is named nearly always."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.fitting import KNOTS, worth
+from pipeline.engine.heard import NAMED_LOG_ODDS
+from pipeline.engine.score import confidence
+
+
+@given(st.floats(-50, 50), st.floats(0, 50))
+def test_the_likelier_is_never_claimed_with_less_confidence(log_odds: float, more: float) -> None:
+    assert 0 < confidence(log_odds) <= confidence(log_odds + more) < 1
+
+
+def test_a_name_claims_99_percent_and_even_odds_claim_about_half() -> None:
+    assert confidence(NAMED_LOG_ODDS) > 0.99
+    assert 0.3 < confidence(0) < 0.7
+
+
+def test_answers_that_are_right_as_often_as_they_say_are_worth_what_they_say() -> None:
+    rng = np.random.default_rng(1)
+    said = rng.uniform(-8, 8, 40_000)
+    right = rng.random(40_000) < 1 / (1 + np.exp(-said))
+
+    assert worth(said, right) == pytest.approx(np.array(KNOTS), abs=0.4)
+
+
+def test_answers_that_claim_too_much_in_the_middle_are_worth_less_there_and_no_less_at_the_ends() -> None:
+    rng = np.random.default_rng(2)
+    said = rng.uniform(-8, 8, 40_000)
+    right = rng.random(40_000) < 1 / (1 + np.exp(np.clip(1 - np.abs(said) / 2, 0, 1) - said))
+
+    told = dict(zip(KNOTS, worth(said, right), strict=True))
+
+    assert told[0] == pytest.approx(-1, abs=0.3)
+    assert told[2] == pytest.approx(2, abs=0.3)
+    assert told[-2] == pytest.approx(-2, abs=0.3)
+
+
+def test_answers_of_which_the_surer_ones_are_wrong_are_refused() -> None:
+    said = np.linspace(-8, 8, 1000)
+
+    with pytest.raises(ValueError, match="too few"):
+        worth(said, said < 0)
