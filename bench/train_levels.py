@@ -40,6 +40,7 @@ from pipeline.engine.levels import (
 )
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain, search_scanned
+from pipeline.engine.spectrum import FRAME_S
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.engine.verify import peaks_shared
 
@@ -69,6 +70,8 @@ class Evidence:
     music: float
     """The log-odds that its music is heard."""
     measured: score.Vector
+    evenly: bool
+    """Whether its music fits alike all the time."""
 
     @property
     def is_cover(self) -> bool:
@@ -107,7 +110,8 @@ def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Eviden
         here = peaks.only(peaks.inside(heard_span(query, peaks)))
         measured = level_features(query.level, query.noise, here, bent=candidate.by is score.Pass.BENT)
         track = sound.tracks[0] if sound.tracks else candidate.track.path
-        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured)
+        evenly = score.fits_evenly(candidate.features, query.frames * FRAME_S)
+        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured, evenly)
 
     found = _found(query, parts, sound)
     heard = [each for each in found if each.track.path in sound.tracks]
@@ -190,7 +194,7 @@ def report(rows: Sequence[Evidence]) -> None:
             if fold_of(row.track) == held_out:
                 accident[number] = no_accident(trained, row)
                 if _teaches_covers(row):
-                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured)
+                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured, evenly=row.evenly)
                     log_odds[row.what].append(score.both_log_odds(accident[number], cover))
     music = [number for number, row in enumerate(rows) if not row.is_cover]
     print_reliability(

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pipeline.engine.bent import refined, search_bent
 from pipeline.engine.levels import level_features, recording_log_odds
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
-from pipeline.engine.score import Pass
+from pipeline.engine.score import Pass, fits_evenly
 from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate, Part, search_plain, search_scanned
-from pipeline.engine.spectrum import HOP, WINDOW
+from pipeline.engine.spectrum import FRAME_S, HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
 
 SPAN_FRAMES: Final = 47
@@ -146,7 +146,8 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
     if (here := peaks.inside(span)).any():
         by = candidate.by if candidate.as_it_is else Pass.BENT
         measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)
-        log_odds = recording_log_odds(log_odds, measured, by)
+        evenly = fits_evenly(candidate.features, query.frames * FRAME_S)
+        log_odds = recording_log_odds(log_odds, measured, by, evenly=evenly)
     return Heard(query, candidate, log_odds, peaks, frames, span)
 
 

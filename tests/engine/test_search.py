@@ -85,7 +85,7 @@ def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catal
     assert not replace(heard, known_span=(62, 69)).certain(NAMED_LOG_ODDS)
 
 
-@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (3, 0.95)])
+@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (1, 0.95)])
 def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
     tmp_path: Path, seed: int, tempo: float
 ) -> None:
