@@ -41,7 +41,7 @@ STEADY: Final = (1.5, 1.35)
 """Where even the faintest are 15 dB over the noise, it does not explain levels that are unsteadier than 4.5 dB, and 18
 dB over it none than 4: of 1,179 excerpts so clear 14 were, and of 5,943 covers all that came near enough otherwise."""
 NO_RECORDING: Final = 0.0
-"""The log-odds at most that what is clear but unsteady is the recording."""
+"""The log-odds at most that what is clear, unsteady and even is the recording."""
 
 MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = STEADY[-1]
@@ -65,15 +65,15 @@ def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, *, eve
     )
 
 
-def no_cover_log_odds(by: Model, measured: Vector, *, evenly: bool) -> float:
-    """The log-odds, by that model and what no model needs to tell, that it is not others who play the same."""
-    log_odds = by.log_odds(measured)
+def no_cover_log_odds(judge: Model, measured: Vector, *, evenly: bool) -> float:
+    """The log-odds, by that model and a rule of what it cannot tell, that it is not others who play the same."""
     told = dict(zip(FEATURES, measured.tolist(), strict=True))
+    clear = told["faintest"] > CLEAR[0]
     unsteady = told["unsteadiness"] > np.interp(told["faintest"], CLEAR, STEADY)
     # What a codec or a compressor has damaged is unsteady as well, but fits the better the less a moment was harmed.
-    if evenly and unsteady and told["faintest"] > CLEAR[0]:
-        return min(log_odds, NO_RECORDING)
-    return log_odds
+    if clear and unsteady and evenly:
+        return min(judge.log_odds(measured), NO_RECORDING)
+    return judge.log_odds(measured)
 
 
 def beside_music(music_log_odds: float, measured: Vector) -> Vector:
