@@ -30,7 +30,7 @@ from bench.train_score import SAME_RECORDING, WRONG_KEPT, few_of, heard_as_it_is
 from pipeline.engine import score
 from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import heard_span
+from pipeline.engine.heard import heard_span, may_be_harmed
 from pipeline.engine.levels import (
     FEATURES,
     FEATURES_BESIDE_MUSIC,
@@ -40,7 +40,6 @@ from pipeline.engine.levels import (
 )
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain, search_scanned
-from pipeline.engine.spectrum import FRAME_S
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.engine.verify import peaks_shared
 
@@ -70,8 +69,8 @@ class Evidence:
     music: float
     """The log-odds that its music is heard."""
     measured: score.Vector
-    evenly: bool
-    """Whether its music fits alike all the time."""
+    harmed: bool
+    """Whether a codec or a compressor may have changed its levels now more, now less."""
 
     @property
     def is_cover(self) -> bool:
@@ -107,11 +106,12 @@ def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Eviden
 
     def evidence(candidate: Candidate, right: bool) -> Evidence:
         peaks = candidate.heard_peaks(query)
-        here = peaks.only(peaks.inside(heard_span(query, peaks)))
+        span = heard_span(query, peaks)
+        here = peaks.only(peaks.inside(span))
         measured = level_features(query.level, query.noise, here, bent=candidate.by is score.Pass.BENT)
         track = sound.tracks[0] if sound.tracks else candidate.track.path
-        evenly = score.fits_evenly(candidate.features, query.frames * FRAME_S)
-        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured, evenly)
+        harmed = may_be_harmed(query, candidate, span)
+        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured, harmed)
 
     found = _found(query, parts, sound)
     heard = [each for each in found if each.track.path in sound.tracks]
@@ -194,7 +194,7 @@ def report(rows: Sequence[Evidence]) -> None:
             if fold_of(row.track) == held_out:
                 accident[number] = no_accident(trained, row)
                 if _teaches_covers(row):
-                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured, evenly=row.evenly)
+                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured, harmed=row.harmed)
                     log_odds[row.what].append(score.both_log_odds(accident[number], cover))
     music = [number for number, row in enumerate(rows) if not row.is_cover]
     print_reliability(

@@ -30,6 +30,9 @@ SHORTEST_SPAN: Final = 31
 """Frames: what is heard for less than a second is not named, for a chord may fit by accident, levels and all. Of what
 was named rightly under noise the shortest was heard for 34, of what was not there one for 7."""
 
+THROUGHOUT: Final = 0.7
+"""The part of a probe that is most of it. Covers that fit by halves, at another tempo, are heard in less."""
+
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
 
@@ -146,9 +149,17 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
     if (here := peaks.inside(span)).any():
         by = candidate.by if candidate.as_it_is else Pass.BENT
         measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)
-        evenly = fits_evenly(candidate.features, query.frames * FRAME_S)
-        log_odds = recording_log_odds(log_odds, measured, by, evenly=evenly)
+        log_odds = recording_log_odds(log_odds, measured, by, harmed=may_be_harmed(query, candidate, span))
     return Heard(query, candidate, log_odds, peaks, frames, span)
+
+
+def may_be_harmed(query: Query, candidate: Candidate, span: tuple[int, int]) -> bool:
+    """Whether it is heard from end to end, but now better, now worse, as through a codec or a compressor.
+
+    What others play fits alike all the time; what fits by halves, at another tempo, is not heard from end to end.
+    """
+    throughout = span[1] - span[0] >= THROUGHOUT * query.frames
+    return throughout and not fits_evenly(candidate.features, query.frames * FRAME_S)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:

@@ -41,7 +41,7 @@ STEADY: Final = (1.5, 1.2)
 """Where even the faintest are 15 dB over the noise, it does not explain levels that are unsteadier than 4.5 dB, nor, at
 24 dB, than 3.6: of 1,186 excerpts so clear 20 were, and of 5,943 covers all that came near enough otherwise."""
 NO_RECORDING: Final = 0.0
-"""The log-odds at most that what is clear, unsteady and even is the recording."""
+"""The log-odds at most that what is clear and unsteady, though not harmed, is the recording."""
 
 MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = STEADY[-1]
@@ -51,27 +51,26 @@ SURE: Final = 12.0
 """Log-odds that music is heard, or not, beyond which more of them say no more."""
 
 
-def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, *, evenly: bool) -> float:
+def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, *, harmed: bool) -> float:
     """The log-odds that this recording, which that pass found, is heard: from those of its music, and its levels.
 
-    Two things must be true: the track does not fit by accident, and it is not others who play the same. `evenly` says
-    whether its music fits alike all the time.
+    Two things must be true: the track does not fit by accident, and it is not others who play the same. `harmed` says
+    whether a codec or a compressor may have changed levels now more, now less.
     """
     no_accident = model(by.no_accident, FEATURES_BESIDE_MUSIC).log_odds(
         beside_music(music_log_odds, measured)
     )
     return both_log_odds(
-        no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, evenly=evenly)
+        no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, harmed=harmed)
     )
 
 
-def no_cover_log_odds(judge: Model, measured: Vector, *, evenly: bool) -> float:
+def no_cover_log_odds(judge: Model, measured: Vector, *, harmed: bool) -> float:
     """The log-odds, by that model and a rule of what it cannot tell, that it is not others who play the same."""
     told = dict(zip(FEATURES, measured.tolist(), strict=True))
     clear = told["faintest"] > CLEAR[0]
     unsteady = told["unsteadiness"] > np.interp(told["faintest"], CLEAR, STEADY)
-    # What a codec or a compressor has damaged is unsteady as well, but fits the better the less a moment was harmed.
-    if clear and unsteady and evenly:
+    if clear and unsteady and not harmed:
         return min(judge.log_odds(measured), NO_RECORDING)
     return judge.log_odds(measured)
 

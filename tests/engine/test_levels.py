@@ -143,9 +143,9 @@ def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
 
     assert clear[FEATURES.index("unsteadiness")] == under_noise[FEATURES.index("unsteadiness")] > STEADY[0]
     for by in Pass:
-        assert recording_log_odds(30, clear, by, evenly=True) <= 0
-        assert recording_log_odds(30, clear, by, evenly=False) > 0
-        assert recording_log_odds(30, under_noise, by, evenly=True) > 0
+        assert recording_log_odds(30, clear, by, harmed=False) <= 0
+        assert recording_log_odds(30, clear, by, harmed=True) > 0
+        assert recording_log_odds(30, under_noise, by, harmed=False) > 0
 
 
 def test_what_nobody_kept_the_level_of_tells_nothing_as_long_as_enough_is_known() -> None:
@@ -176,7 +176,7 @@ def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music
     measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0])
 
     said, surer, surest = (
-        recording_log_odds(log_odds, measured, by, evenly=True) for log_odds in (music, music + 1, 2 * SURE)
+        recording_log_odds(log_odds, measured, by, harmed=False) for log_odds in (music, music + 1, 2 * SURE)
     )
 
     assert said <= surer <= surest
