@@ -30,8 +30,8 @@ SHORTEST_SPAN: Final = 31
 """Frames: what is heard for less than a second is not named, for a chord may fit by accident, levels and all. Of what
 was named rightly under noise the shortest was heard for 34, of what was not there one for 7."""
 
-THROUGHOUT: Final = 0.7
-"""The part of a probe that is most of it. Covers that fit by halves, at another tempo, are heard in less."""
+HARMED_FOR: Final = 105
+"""Frames (3.4 s): covers that fit by halves, at another tempo, are heard for less."""
 
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
@@ -154,12 +154,11 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
 
 
 def may_be_harmed(query: Query, candidate: Candidate, span: tuple[int, int]) -> bool:
-    """Whether it is heard from end to end, but now better, now worse, as through a codec or a compressor.
+    """Whether it is heard for long, but now better, now worse, as through a codec or a compressor.
 
-    What others play fits alike all the time; what fits by halves, at another tempo, is not heard from end to end.
+    What others play fits alike all the time; what fits by halves, at another tempo, is not heard for long.
     """
-    throughout = span[1] - span[0] >= THROUGHOUT * query.frames
-    return throughout and not fits_evenly(candidate.features, query.frames * FRAME_S)
+    return span[1] - span[0] >= HARMED_FOR and not fits_evenly(candidate.features, query.frames * FRAME_S)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
