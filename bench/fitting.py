@@ -22,7 +22,6 @@ FOLDS: Final = 5
 HOPELESS: Final = -3.0
 """Log-odds below which the likeliest answer does not tell how steep models should be."""
 
-
 KNOTS: Final = (-8.0, -2.0, 0.0, 2.0, 8.0)
 """Log-odds between which what they are worth is interpolated, and beyond which it is that of the last."""
 
@@ -89,15 +88,15 @@ def line_through(said: Vector, right: npt.NDArray[np.bool_]) -> Line:
 
 
 def worth(said: Vector, right: npt.NDArray[np.bool_]) -> Vector:
-    """What log-odds of KNOTS are worth, where those that were said were right so often: bent at all but the ends."""
-    model = fitted(_bent(said), right.astype(np.float64), ridge=0.01)
-    told = np.array([model.log_odds(row) for row in _bent(np.array(KNOTS))])
+    """What log-odds of KNOTS are worth, where those that were said were right so often: a line that bends at each."""
+    model = fitted(_by_knot(said), right.astype(np.float64), ridge=0.01)
+    told = np.array([model.log_odds(row) for row in _by_knot(np.array(KNOTS))])
     if (np.diff(told) <= 0).any():
         raise ValueError(f"answers are not right more often the surer they are, by {told}: they are too few")
     return told
 
 
-def _bent(log_odds: Vector) -> Vector:
+def _by_knot(log_odds: Vector) -> Vector:
     within = np.clip(log_odds, KNOTS[0], KNOTS[-1])
     return np.column_stack([within, *(np.maximum(within - knot, 0) for knot in KNOTS[1:-1])])
 

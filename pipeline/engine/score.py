@@ -32,7 +32,7 @@ FEATURES: Final = (
 
 EVEN: Final = 1.9
 """Of 5 s. Covers that would else be named came to 2.0 and more, undamaged but for who plays; recordings whose levels a
-codec or a compressor had made as unsteady to less than 1.9 (19 of 25)."""
+codec or a compressor had made as unsteady to less than 1.9 (19 of 25). It grows with the root of the length."""
 
 Vector = npt.NDArray[np.float64]
 
