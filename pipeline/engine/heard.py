@@ -77,6 +77,12 @@ class Heard:
         """First and last frame where it is heard. Nobody asks it of most, and looking for it takes long."""
         return self.known_span or heard_span(self.query, self.peaks)
 
+    @property
+    def explained(self) -> float:
+        """How well it fits, and for how long: z grows with the root of the length."""
+        first, last = self.span
+        return self.candidate.z * float(np.sqrt(last - first + 1))
+
     def certain(self, bar_log_odds: float) -> bool:
         """Whether the track can be said to be heard."""
         if self.log_odds < bar_log_odds or self.frames < MIN_HEARD_FRAMES:
@@ -94,19 +100,26 @@ def accepted(
 ) -> list[Group]:
     """Those groups, and one for each further recording that is certain; what is no stranger to it joins or is dropped.
 
-    The best fit speaks first: where two versions of a piece are certain, it is the one that is heard.
+    What explains most speaks first: where two versions of a piece are certain, it is the one that is heard. An edit may
+    fit better for the half that it has.
     """
-    certain = {heard.candidate.key for heard in found if heard.certain(bar_log_odds)}
+    certain = [heard for heard in found if heard.certain(bar_log_odds)]
+    keys = {heard.candidate.key for heard in certain}
+    rest = [heard for heard in found if heard.candidate.key not in keys]
     grown = list(groups)
-    for heard in sorted(found, key=lambda heard: (heard.candidate.key not in certain, -heard.candidate.z)):
+    for heard in (*_most_explained_first(certain), *sorted(rest, key=lambda heard: -heard.candidate.z)):
         own = next((n for n, group in enumerate(grown) if same_recording(group[0], heard)), None)
         if own is not None:
             grown[own] = (*grown[own], heard)
-        elif heard.candidate.key in certain and not any(
+        elif heard.candidate.key in keys and not any(
             fits_by_the_same(query, group[0], heard) for group in grown
         ):
             grown.append((heard,))
-    return [tuple(sorted(group, key=lambda heard: -heard.candidate.z)) for group in grown]
+    return [tuple(_most_explained_first(group)) for group in grown]
+
+
+def _most_explained_first(those: Iterable[Heard]) -> list[Heard]:
+    return sorted(those, key=lambda heard: -heard.explained)
 
 
 def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:

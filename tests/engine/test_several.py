@@ -17,10 +17,10 @@ REMIX = to_pcm(cut(tune(200), 0, 38).astype(float) + 1.5 * cut(tune(401), 0, 38)
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    """Thirteen tunes, and the first tune again with other music over it."""
+    """Thirteen tunes, the first again with other music over it, and another again without its first 20 s."""
     made = Catalogue.open(tmp_path_factory.mktemp("several"), create=True)
     made.add(entry(seed) for seed in KNOWN)
-    made.add([Entry(KnownTrack("remix"), [REMIX])])
+    made.add([Entry(KnownTrack("remix"), [REMIX]), Entry(KnownTrack("edit"), [cut(tune(210), 20, 20)])])
     return made
 
 
@@ -94,6 +94,27 @@ def test_another_version_of_what_is_heard_is_no_second_track(catalogue: Catalogu
         (remix,) = catalogue.search(noisy(cut(REMIX, start_s, 15), snr_db))
 
         assert (original.track_id, remix.track_id) == ("tune-200", "remix")
+
+
+@pytest.mark.parametrize("snr_db", [5, 3])
+def test_what_is_heard_for_longer_is_named_though_an_edit_fits_better_for_half(
+    catalogue: Catalogue, snr_db: float
+) -> None:
+    probe = np.concatenate([noisy(cut(tune(210), 12, 8), snr_db), cut(tune(210), 20, 7)])
+
+    whole, edit = sorted(catalogue.candidates(probe), key=lambda hit: hit.z)[-2:]
+    (hit,) = catalogue.search(probe)
+
+    assert (whole.track_id, edit.track_id) == ("tune-210", "edit")
+    assert hit.track_id == "tune-210"
+
+
+def test_an_edit_is_named_where_the_whole_has_other_music_before_it(catalogue: Catalogue) -> None:
+    probe = np.concatenate([cut(tune(503), 5, 7), cut(tune(210), 20, 8)])
+
+    (hit,) = catalogue.search(probe)
+
+    assert {hit.track_id, *(track.track_id for track in hit.also)} == {"edit", "tune-210"}
 
 
 def test_long_unknown_probes_are_not_found_at_any_look(catalogue: Catalogue) -> None:
