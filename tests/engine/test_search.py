@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import NAMED_LOG_ODDS, hear
+from pipeline.engine.heard import NAMED_LOG_ODDS, hear, heard_best
 from pipeline.engine.query import make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
@@ -81,11 +81,14 @@ def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catal
     assert query is not None
     heard = hear(query, search_plain(query, catalogue.parts)[0])
 
+    for_a_moment = replace(heard, log_odds=heard.log_odds + 2, known_span=(62, 69))
+
     assert heard.certain(NAMED_LOG_ODDS)
-    assert not replace(heard, known_span=(62, 69)).certain(NAMED_LOG_ODDS)
+    assert not for_a_moment.certain(NAMED_LOG_ODDS)
+    assert heard_best([for_a_moment, heard]) == [heard]
 
 
-@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (1, 0.95)])
+@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (1, 0.95), (8, 1.04), (9, 1.04)])
 def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
     tmp_path: Path, seed: int, tempo: float
 ) -> None:
