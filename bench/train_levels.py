@@ -30,10 +30,11 @@ from bench.train_score import SAME_RECORDING, WRONG_KEPT, few_of, heard_as_it_is
 from pipeline.engine import score
 from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import heard_span, may_be_harmed
+from pipeline.engine.heard import bearing_on, heard_span
 from pipeline.engine.levels import (
     FEATURES,
     FEATURES_BESIDE_MUSIC,
+    Bearing,
     beside_music,
     level_features,
     no_cover_log_odds,
@@ -48,7 +49,7 @@ FEW_EVERY: Final = 5
 JUDGED_FROM: Final = 3.0
 """Log-odds that the music is heard from which a candidate teaches."""
 
-RARE: Final = 6.0
+RARE: Final = 6.5
 """Log-odds that what is played alike is the recording: among what people ask for, others who play the same notes at
 the same moments are rare."""
 
@@ -69,8 +70,7 @@ class Evidence:
     music: float
     """The log-odds that its music is heard."""
     measured: score.Vector
-    harmed: bool
-    """Whether a codec or a compressor may have changed its levels now more, now less."""
+    bearing: Bearing
 
     @property
     def is_cover(self) -> bool:
@@ -110,8 +110,10 @@ def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Eviden
         here = peaks.only(peaks.inside(span))
         measured = level_features(query.level, query.noise, here, bent=candidate.by is score.Pass.BENT)
         track = sound.tracks[0] if sound.tracks else candidate.track.path
-        harmed = may_be_harmed(query, candidate, span)
-        return Evidence(number, sound.what, track, right, candidate.by, candidate.log_odds, measured, harmed)
+        return Evidence(
+            number, sound.what, track, right, candidate.by, candidate.log_odds, measured,
+            bearing_on(query, candidate, span),
+        )  # fmt: skip
 
     found = _found(query, parts, sound)
     heard = [each for each in found if each.track.path in sound.tracks]
@@ -194,7 +196,7 @@ def report(rows: Sequence[Evidence]) -> None:
             if fold_of(row.track) == held_out:
                 accident[number] = no_accident(trained, row)
                 if _teaches_covers(row):
-                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured, harmed=row.harmed)
+                    cover = no_cover_log_odds(trained[row.by.no_cover], row.measured, row.bearing)
                     log_odds[row.what].append(score.both_log_odds(accident[number], cover))
     music = [number for number, row in enumerate(rows) if not row.is_cover]
     print_reliability(

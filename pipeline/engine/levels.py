@@ -7,6 +7,7 @@ otherwise: they put peaks in the same places, but not at the same levels. What f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,16 +18,20 @@ from pipeline.engine.spectrum import BINS, Level
 from pipeline.engine.stored import LEVEL_MASK, LEVEL_STEP
 from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 
-FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks")
+FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks", "agreement")
 """What `level_features` measures, in this order."""
-FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES)
-"""What `beside_music` puts together, in this order."""
+FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES[:-1])
+"""What `beside_music` puts together, in this order: agreement tells covers, not accidents."""
 
 SOFTEST: Final = -LEVEL_STEP * LEVEL_MASK
 """Of a peak so far below the loudest around it nobody kept how far: where music is pure tones, most may be such."""
 BAND: Final = 12
 """Bins (a quarter of an octave) that a tone control raises or lowers alike."""
 ROUNDS: Final = 3
+LOUDER: Final = 0.1
+UNCOVERED: Final = 20
+"""Percent of the peaks, the softest, are first taken to be heard alone, and what is louder than it should be counts by
+this: talk covers music now and then, and makes it louder, never softer."""
 MOST: Final = 4.0
 """12 dB: what is further off is covered by other sound, or is not there."""
 EXPECTED_ABOVE: Final = 1.0
@@ -43,6 +48,11 @@ STEADY: Final = (1.5, 1.2)
 NO_RECORDING: Final = 0.0
 """The log-odds at most that what is clear and unsteady, though not harmed, is the recording."""
 
+TEMPO_ALONE: Final = -1.5
+"""Added to the log-odds that it is the recording where tempo is another and pitch is not: others keep the pitch of a
+piece and seldom the tempo. Of 8,661 excerpts of recordings it refuses three, of MIDI pieces played by others 5.5 % pass
+for 7.4."""
+
 MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = STEADY[-1]
 """Taken for that of fewer pairs, which tell nothing."""
@@ -51,33 +61,39 @@ SURE: Final = 12.0
 """Log-odds that music is heard, or not, beyond which more of them say no more."""
 
 
-def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, *, harmed: bool) -> float:
+@dataclass(frozen=True, slots=True)
+class Bearing:
+    """What else bears on who plays."""
+
+    harmed: bool = False
+    """Whether a codec or a compressor may have changed levels now more, now less."""
+    tempo_alone: bool = False
+    """Whether it sounds at its own pitch, but at another tempo."""
+
+
+def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, bearing: Bearing) -> float:
     """The log-odds that this recording, which that pass found, is heard: from those of its music, and its levels.
 
-    Two things must be true: the track does not fit by accident, and it is not others who play the same. `harmed` says
-    whether a codec or a compressor may have changed levels now more, now less.
+    Two things must be true: the track does not fit by accident, and it is not others who play the same.
     """
     no_accident = model(by.no_accident, FEATURES_BESIDE_MUSIC).log_odds(
         beside_music(music_log_odds, measured)
     )
-    return both_log_odds(
-        no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, harmed=harmed)
-    )
+    return both_log_odds(no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, bearing))
 
 
-def no_cover_log_odds(judge: Model, measured: Vector, *, harmed: bool) -> float:
+def no_cover_log_odds(judge: Model, measured: Vector, bearing: Bearing) -> float:
     """The log-odds, by that model and a rule of what it cannot tell, that it is not others who play the same."""
     told = dict(zip(FEATURES, measured.tolist(), strict=True))
+    log_odds = judge.log_odds(measured) + (TEMPO_ALONE if bearing.tempo_alone else 0)
     clear = told["faintest"] > CLEAR[0]
     unsteady = told["unsteadiness"] > np.interp(told["faintest"], CLEAR, STEADY)
-    if clear and unsteady and not harmed:
-        return min(judge.log_odds(measured), NO_RECORDING)
-    return judge.log_odds(measured)
+    return min(log_odds, NO_RECORDING) if clear and unsteady and not bearing.harmed else log_odds
 
 
 def beside_music(music_log_odds: float, measured: Vector) -> Vector:
     """What `level_features` measured, with what else tells accidents: [FEATURES_BESIDE_MUSIC]."""
-    return np.append(np.clip(music_log_odds, -SURE, SURE), measured)
+    return np.append(np.clip(music_log_odds, -SURE, SURE), measured[:-1])
 
 
 def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks, *, bent: bool) -> Vector:
@@ -96,29 +112,44 @@ def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPea
 
 
 def _features(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], peaks: HeardPeaks) -> Vector:
-    off = np.clip(_unexplained(heard - peaks.level, peaks.bin // BAND, peaks.moment), -MOST, MOST)
+    difference, band = heard - peaks.level, peaks.bin // BAND
+    off = np.clip(_unexplained(difference, band, peaks.moment), -MOST, MOST)
+    over = _unexplained(difference, band, peaks.moment, begin=UNCOVERED, louder=LOUDER)
     above = heard - noise[peaks.bin]
     expected = above - off > EXPECTED_ABOVE
+    if expected.sum() < MIN_EXPECTED:
+        expected[:] = True
     return np.array(
         [
-            np.mean(np.abs(off[expected] if expected.sum() >= MIN_EXPECTED else off)),
+            np.mean(np.abs(off[expected])),
             _unsteadiness(off, peaks),
             np.mean(above > ABOVE_NOISE),
             min(float(np.percentile(above, FAINTEST)), CLEAN),
             np.log(len(off)),
+            np.mean(np.exp(-np.square(over[expected]) / 2)),
         ]
     )
 
 
 def _unexplained(
-    difference: npt.NDArray[np.float32], band: npt.NDArray[np.int32], moment: npt.NDArray[np.int32]
+    difference: npt.NDArray[np.float32],
+    band: npt.NDArray[np.int32],
+    moment: npt.NDArray[np.int32],
+    *,
+    begin: int = 50,
+    louder: float = 1.0,
 ) -> npt.NDArray[np.float64]:
-    """What is left of the difference in level when every band and every moment may be louder or softer as a whole."""
-    left = (difference - np.median(difference)).astype(np.float64)
+    """What is left of the difference in level when every band and every moment may be louder or softer as a whole.
+
+    By how much is first told by the percentile `begin`; what is left over counts by `louder`.
+    """
+    left = (difference - np.percentile(difference, begin)).astype(np.float64)
     for _ in range(ROUNDS):
         for group in (band, moment):
+            weight = np.where(left < 0, 1.0, louder)
+            total = np.bincount(group, weight * np.clip(left, -MOST, MOST))
             # One that stands alone would explain itself: half a member that is not off holds it back.
-            left -= (np.bincount(group, np.clip(left, -MOST, MOST)) / (np.bincount(group) + 0.5))[group]
+            left -= (total / (np.bincount(group, weight) + 0.5))[group]
     return left
 
 

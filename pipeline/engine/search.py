@@ -44,6 +44,9 @@ HEARD_LOG_ODDS: Final = 5.5
 JUDGED_AGAIN: Final = 3
 """So many others, the likeliest: each costs as much as the first time."""
 
+SAME_PITCH: Final = 1
+"""Bins: pitch is known to no less."""
+
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""
 
@@ -115,6 +118,11 @@ class Candidate:
     def as_it_is(self) -> bool:
         """Whether it fits at the track's own tempo and pitch."""
         return self.tempo == 1 and self.shift == 0
+
+    @property
+    def tempo_alone(self) -> bool:
+        """Whether it fits at the track's own pitch, more or less, but at another tempo."""
+        return self.tempo != 1 and abs(self.shift) <= SAME_PITCH
 
     @property
     def track(self) -> KnownTrack:

@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.levels import BAND, FEATURES, STEADY, SURE, level_features, recording_log_odds
-from pipeline.engine.score import Pass, both_log_odds
+from pipeline.engine.levels import (
+    BAND,
+    FEATURES,
+    STEADY,
+    SURE,
+    TEMPO_ALONE,
+    Bearing,
+    level_features,
+    no_cover_log_odds,
+    recording_log_odds,
+)
+from pipeline.engine.score import Pass, both_log_odds, model
 from pipeline.engine.spectrum import BINS
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.engine.verify import HeardPeaks
@@ -115,6 +125,26 @@ def test_what_a_tone_and_a_volume_control_do_is_no_error_and_anything_else_is() 
     assert others[error] > 2
 
 
+def test_talk_makes_peaks_louder_and_others_play_some_of_them_softer_as_well() -> None:
+    rng = np.random.default_rng(8)
+    at, bins = np.divmod(rng.choice(150 * BINS, 400, replace=False), BINS)
+    levels = rng.normal(-6, 3, 400)
+    louder = rng.uniform(1, 4, 400) * (rng.random(400) < 0.4)
+    otherwise = rng.choice([-1, 1], 400) * rng.uniform(0, 2.2, 400)
+    error, agreement = FEATURES.index("level_error"), FEATURES.index("agreement")
+
+    def told(heard: Sound) -> Sound:
+        level = np.full((150, BINS), -20, np.float32)
+        level[at, bins] = heard
+        return level_features(level, NO_NOISE, _heard(levels, at, bins), bent=False)
+
+    same, talked_over, others = told(levels), told(levels + louder), told(levels + otherwise)
+
+    assert same[agreement] == pytest.approx(1, abs=0.01)
+    assert talked_over[error] == pytest.approx(others[error], abs=0.15)
+    assert talked_over[agreement] > others[agreement] + 0.15
+
+
 def test_half_a_bin_higher_is_no_error_where_pitch_was_changed() -> None:
     rng = np.random.default_rng(5)
     at, bins = rng.integers(0, 150, 400), 2 * rng.integers(0, BINS // 2, 400)
@@ -143,9 +173,21 @@ def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
 
     assert clear[FEATURES.index("unsteadiness")] == under_noise[FEATURES.index("unsteadiness")] > STEADY[0]
     for by in Pass:
-        assert recording_log_odds(30, clear, by, harmed=False) <= 0
-        assert recording_log_odds(30, clear, by, harmed=True) > 0
-        assert recording_log_odds(30, under_noise, by, harmed=False) > 0
+        assert recording_log_odds(30, clear, by, Bearing()) <= 0
+        assert recording_log_odds(30, clear, by, Bearing(harmed=True)) > 0
+        assert recording_log_odds(30, under_noise, by, Bearing()) > 0
+
+
+@pytest.mark.parametrize("by", Pass)
+def test_who_keeps_the_pitch_and_not_the_tempo_is_likelier_somebody_else(by: Pass) -> None:
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7])
+    judge = model(by.no_cover, FEATURES)
+
+    as_it_is, slower = (
+        no_cover_log_odds(judge, measured, Bearing(tempo_alone=alone)) for alone in (False, True)
+    )
+
+    assert slower - as_it_is == pytest.approx(TEMPO_ALONE)
 
 
 def test_what_nobody_kept_the_level_of_tells_nothing_as_long_as_enough_is_known() -> None:
@@ -173,10 +215,10 @@ def test_pure_tones_over_next_to_nothing_are_named(tmp_path: Path, seed: int) ->
 
 @given(st.floats(-30, 60), st.sampled_from(Pass))
 def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music: float, by: Pass) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0])
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7])
 
     said, surer, surest = (
-        recording_log_odds(log_odds, measured, by, harmed=False) for log_odds in (music, music + 1, 2 * SURE)
+        recording_log_odds(log_odds, measured, by, Bearing()) for log_odds in (music, music + 1, 2 * SURE)
     )
 
     assert said <= surer <= surest
