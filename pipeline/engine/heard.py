@@ -31,7 +31,9 @@ SHORTEST_SPAN: Final = 31
 was named rightly under noise the shortest was heard for 34, of what was not there one for 7."""
 
 HARMED_FOR: Final = 105
-"""Frames (3.4 s): covers that fit by halves, at another tempo, are heard for less."""
+HARMED_SHARE: Final = 2 / 3
+"""Frames (3.4 s), or this share of what it could be heard for if that is less, between silences or at its own end:
+covers that fit by halves, at another tempo, are heard for less."""
 
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
@@ -164,10 +166,7 @@ def hear(query: Query, candidate: Candidate) -> Heard:
 
 def _hear(query: Query, candidate: Candidate) -> Heard:
     peaks = candidate.heard_peaks(query)
-    frames = 0
-    if len(peaks.at):
-        first, last = int(peaks.at.min()), int(peaks.at.max())
-        frames = int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
+    frames = _audible_under(query, peaks)
     log_odds = candidate.log_odds
     if log_odds < WORTH_A_LOOK:
         return Heard(query, candidate, log_odds, peaks, frames)
@@ -179,17 +178,26 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
     return Heard(query, candidate, log_odds, peaks, frames, span)
 
 
+def _audible_under(query: Query, peaks: HeardPeaks) -> int:
+    """How many audible frames of the probe these peaks could explain."""
+    if not len(peaks.at):
+        return 0
+    first, last = int(peaks.at.min()), int(peaks.at.max())
+    return int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
+
+
 def bearing_on(query: Query, candidate: Candidate, span: tuple[int, int]) -> Bearing:
     """What beside its levels bears on whether the candidate is the recording, if it is heard in that span."""
-    return Bearing(may_be_harmed(query, candidate, span), candidate.tempo_alone)
+    return Bearing(_may_be_harmed(query, candidate, span), candidate.tempo_alone)
 
 
-def may_be_harmed(query: Query, candidate: Candidate, span: tuple[int, int]) -> bool:
+def _may_be_harmed(query: Query, candidate: Candidate, span: tuple[int, int]) -> bool:
     """Whether it is heard for long, but now better, now worse, as through a codec or a compressor.
 
     What others play fits alike all the time; what fits by halves, at another tempo, is not heard for long.
     """
-    return span[1] - span[0] >= HARMED_FOR and not fits_evenly(candidate.features, query.frames * FRAME_S)
+    long = min(HARMED_FOR, HARMED_SHARE * _audible_under(query, candidate.heard_peaks(query)))
+    return span[1] - span[0] >= long and not fits_evenly(candidate.features, query.frames * FRAME_S)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import NAMED_LOG_ODDS, hear, heard_best
+from pipeline.engine.heard import NAMED_LOG_ODDS, bearing_on, hear, heard_best
 from pipeline.engine.query import make_query
+from pipeline.engine.score import FEATURES
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -86,6 +87,25 @@ def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catal
     assert heard.certain(NAMED_LOG_ODDS)
     assert not for_a_moment.certain(NAMED_LOG_ODDS)
     assert heard_best([for_a_moment, heard]) == [heard]
+
+
+def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed(
+    catalogue: Catalogue,
+) -> None:
+    music = cut(tune(KNOWN[0]), 10, 5)
+    beside_silence = np.concatenate([np.zeros(RATE_HZ, np.int16), music[: 4 * RATE_HZ]])
+
+    def harmed(probe: Pcm, span: tuple[int, int], t_time: float) -> bool:
+        query = make_query(probe)
+        assert query is not None
+        found = search_plain(query, catalogue.parts)[0]
+        evenly = np.where(np.array(FEATURES) == "t_time", t_time, found.features)
+        return bearing_on(query, replace(found, features=evenly), span).harmed
+
+    assert harmed(music, (0, 148), 1.5)
+    assert not harmed(music, (0, 148), 2.5)
+    assert not harmed(music, (60, 148), 1.5)
+    assert harmed(beside_silence, (60, 148), 1.5)
 
 
 @pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (1, 0.95), (8, 1.04), (9, 1.04)])
