@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engine.heard import Group, Heard, accepted, hear, heard_every_way
+from pipeline.engine.groups import Group, accepted
+from pipeline.engine.heard import Heard, hear, heard_every_way
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query, query_of
 from pipeline.engine.search import Part, search_plain
 from pipeline.engine.verify import align

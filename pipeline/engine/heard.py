@@ -1,4 +1,4 @@
-"""Where in a probe a track is heard, and whether two that are heard there are one recording, kin, or strangers."""
+"""Candidates to what is heard: where in a probe each fits, and how certain it is that it is this recording."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipeline.engine.bent import refined, search_bent
 from pipeline.engine.levels import Bearing, level_features, recording_log_odds
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.score import Pass, fits_evenly
-from pipeline.engine.search import SAME_PEAKS_SHARE, Candidate, Part, search_plain, search_scanned
+from pipeline.engine.search import Candidate, Part, search_plain, search_scanned
 from pipeline.engine.spectrum import FRAME_S, HOP, WINDOW
-from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
+from pipeline.engine.verify import HeardPeaks
 
 SPAN_FRAMES: Final = 47
 SPAN_Z: Final = 2.0
@@ -41,9 +41,6 @@ AT_THE_EDGE: Final = 12
 PEAK_REACH: Final = WINDOW // HOP // 2
 """Frames (0.1 s) around that of a peak which hear the same sound."""
 
-LONGEST_FADE: Final = 125
-"""Frames (4 s)."""
-
 NAMED_LOG_ODDS: Final = 5.0
 """From these odds on (99.3 %) a recording is named. See docs/engine.md."""
 NO_DOUBT: Final = 25.0
@@ -53,14 +50,6 @@ WORTH_A_LOOK: Final = -6.0
 """Log-odds of its music below which a track is not named, whatever its levels are."""
 WORTH_REFINING: Final = 0.0
 """The same for one whose levels are not what they should be, but might be at a slightly other tempo."""
-
-SAME_Z_SHARE: Final = 0.6
-SAME_SPAN_SHARE: Final = 0.5
-"""Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks."""
-
-OWN_Z_SHARE: Final = 0.8
-"""Without the peaks of another track in the probe, one that is also heard keeps 87 % of its z or more (59 mixes of two
-at 0 dB); one that is another version of the first, made of the same sounds, 71 % at most (14 pairs)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,37 +83,6 @@ class Heard:
             return False
         first, last = self.span
         return last - first >= SHORTEST_SPAN
-
-
-Group = tuple[Heard, ...]
-"""The tracks that are one recording, heard in a probe; the best fit first."""
-
-
-def accepted(
-    query: Query, found: Sequence[Heard], bar_log_odds: float, groups: Sequence[Group] = ()
-) -> list[Group]:
-    """Those groups, and one for each further recording that is certain; what is no stranger to it joins or is dropped.
-
-    What explains most speaks first: where two versions of a piece are certain, it is the one that is heard. An edit may
-    fit better for the half that it has.
-    """
-    certain = [heard for heard in found if heard.certain(bar_log_odds)]
-    keys = {heard.candidate.key for heard in certain}
-    rest = [heard for heard in found if heard.candidate.key not in keys]
-    grown = list(groups)
-    for heard in (*_most_explained_first(certain), *sorted(rest, key=lambda heard: -heard.candidate.z)):
-        own = next((n for n, group in enumerate(grown) if same_recording(group[0], heard)), None)
-        if own is not None:
-            grown[own] = (*grown[own], heard)
-        elif heard.candidate.key in keys and not any(
-            fits_by_the_same(query, group[0], heard) for group in grown
-        ):
-            grown.append((heard,))
-    return [tuple(_most_explained_first(group)) for group in grown]
-
-
-def _most_explained_first(those: Iterable[Heard]) -> list[Heard]:
-    return sorted(those, key=lambda heard: -heard.explained)
 
 
 def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
@@ -211,7 +169,7 @@ def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:
     )
     first, last = _largest_run(near / np.sqrt(np.maximum(squares, 1)) - SPAN_Z)
     for _ in range(SPAN_LOOKS):
-        first, last = _largest_run(_for_the_track(query, peaks, (first, last)))
+        first, last = _largest_run(speaks_for(query, peaks, (first, last)))
     if first <= AT_THE_EDGE:
         first = 0
     if last >= query.frames - 1 - AT_THE_EDGE:
@@ -226,56 +184,10 @@ def _largest_run(values: npt.NDArray[Any]) -> tuple[int, int]:
     return last - int(np.argmin(sums[last::-1])), last
 
 
-def _for_the_track(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
+def speaks_for(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
     """How much each frame of the probe speaks for the track, if it fits as well there as in that span: [frames]."""
     z = query.z_map[peaks.at, peaks.bin]
     inside = peaks.inside(span)
     usual = np.average(z[inside], weights=peaks.weight[inside]) if inside.any() else 1.0
     over = peaks.weight * (z - SPAN_SHARE * usual) * usual
     return np.bincount(peaks.at, weights=over, minlength=query.frames).astype(np.float64)
-
-
-def parted(query: Query, groups: Sequence[Group]) -> list[Group]:
-    """The groups, in none of which the end of one that fades out overlaps the beginning of the next that fades in.
-
-    Each then ends, or begins, where both fit alike. What is heard together for longer than a fade stays together.
-    """
-    spans = [group[0].span for group in groups]
-    for one, (first, last) in enumerate(spans):
-        for other, (begins, ends) in enumerate(spans):
-            if first < begins < last < ends and last - begins < LONGEST_FADE:
-                going, coming = (
-                    _for_the_track(query, groups[n][0].peaks, groups[n][0].span)[begins : last + 1]
-                    for n in (one, other)
-                )
-                meeting = begins + int(np.argmax(np.cumsum(np.append(0.0, going - coming))))
-                spans[one] = (spans[one][0], max(meeting - 1, first))
-                spans[other] = (meeting, spans[other][1])
-    return [
-        tuple(replace(heard, known_span=span) if heard is group[0] else heard for heard in group)
-        for group, span in zip(groups, spans, strict=True)
-    ]
-
-
-def same_recording(best: Heard, other: Heard) -> bool:
-    """Whether the other track is the same recording as the first, under another name."""
-    if other.candidate.z < SAME_Z_SHARE * best.candidate.z:
-        return False
-    overlap = min(best.span[1], other.span[1]) - max(best.span[0], other.span[0])
-    if overlap < SAME_SPAN_SHARE * (best.span[1] - best.span[0]):
-        return False
-    return peaks_shared(best.peaks, other.peaks) >= SAME_PEAKS_SHARE
-
-
-def fits_by_the_same(query: Query, best: Heard, other: Heard) -> bool:
-    """Whether the other track is only heard because it shares sounds with the first: a remix, or another version."""
-    peaks = other.peaks
-    inside = peaks.inside(other.span)
-    own = inside & ~near_peaks(best.peaks, query.z_map.shape)[peaks.at, peaks.bin]
-    return _z(query, peaks, own) < OWN_Z_SHARE * _z(query, peaks, inside)
-
-
-def _z(query: Query, peaks: HeardPeaks, chosen: npt.NDArray[np.bool_]) -> float:
-    at, bins, weight = peaks.at[chosen], peaks.bin[chosen], peaks.weight[chosen]
-    square = float(np.sum(weight**2))
-    return float(np.sum(weight * query.z_map[at, bins])) / np.sqrt(square) if square else 0.0

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.engine.further import heard_further
-from pipeline.engine.heard import NAMED_LOG_ODDS, Group, accepted, heard_every_way, parted
+from pipeline.engine.groups import Group, accepted, parted
+from pipeline.engine.heard import NAMED_LOG_ODDS, heard_every_way
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.score import confidence
 from pipeline.engine.search import Part
