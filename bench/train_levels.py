@@ -49,7 +49,7 @@ FEW_EVERY: Final = 5
 JUDGED_FROM: Final = 3.0
 """Log-odds that the music is heard from which a candidate teaches."""
 
-RARE: Final = 6.5
+RARE: Final = 6.75
 """Log-odds that what is played alike is the recording: among what people ask for, others who play the same notes at
 the same moments are rare."""
 
