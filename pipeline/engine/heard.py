@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pipeline.engine.bent import refined, search_bent
 from pipeline.engine.levels import Bearing, level_features, recording_log_odds
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
-from pipeline.engine.score import Pass, fits_evenly
+from pipeline.engine.score import Pass, evenness, fits_evenly
 from pipeline.engine.search import Candidate, Part, search_plain, search_scanned
 from pipeline.engine.spectrum import FRAME_S, HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks
@@ -146,16 +146,16 @@ def _audible_under(query: Query, peaks: HeardPeaks) -> int:
 
 def bearing_on(query: Query, candidate: Candidate, span: tuple[int, int]) -> Bearing:
     """What beside its levels bears on whether the candidate is the recording, if it is heard in that span."""
-    return Bearing(_may_be_harmed(query, candidate, span), candidate.tempo_alone)
+    return Bearing(_may_be_harmed(query, candidate.heard_peaks(query), span), candidate.tempo_alone)
 
 
-def _may_be_harmed(query: Query, candidate: Candidate, span: tuple[int, int]) -> bool:
+def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> bool:
     """Whether it is heard for long, but now better, now worse, as through a codec or a compressor.
 
     What others play fits alike all the time; what fits by halves, at another tempo, is not heard for long.
     """
-    long = min(HARMED_FOR, HARMED_SHARE * _audible_under(query, candidate.heard_peaks(query)))
-    return span[1] - span[0] >= long and not fits_evenly(candidate.features, query.frames * FRAME_S)
+    long = min(HARMED_FOR, HARMED_SHARE * _audible_under(query, peaks))
+    return span[1] - span[0] >= long and not fits_evenly(evenness(query.z_map, peaks), query.frames * FRAME_S)
 
 
 def heard_span(query: Query, peaks: HeardPeaks) -> tuple[int, int]:

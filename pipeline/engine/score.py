@@ -30,9 +30,9 @@ FEATURES: Final = (
 )
 """What `features` measures, in this order: how far a track leads the others, and itself elsewhere, then how it fits."""
 
-EVEN: Final = 1.9
-"""Of 5 s. Covers that would else be named came to 2.0 and more, undamaged but for who plays; recordings whose levels a
-codec or a compressor had made as unsteady to less than 1.9 (19 of 25). It grows with the root of the length."""
+EVEN: Final = 1.7
+"""Of 5 s. Covers as clear, and as unsteady, as no undamaged recording is came to 1.76 and more; recordings whose levels
+a codec or a compressor had made so to less, nearly all. It grows with the root of the length."""
 
 Vector = npt.NDArray[np.float64]
 
@@ -173,7 +173,7 @@ def features(
             np.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
             np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
             np.log(fit / max(np.max(bin_), 2.0)),
-            np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)),
+            evenness(z_map, peaks),
             np.average(heard > HIT, weights=peaks.weight) if len(heard) else 0.0,
             float(np.mean(heard[strong])) if strong.any() else 0.0,
             np.log(fit / np.sqrt(max(float(np.sum(peaks.weight**2)), 1.0))),
@@ -182,9 +182,15 @@ def features(
     )
 
 
-def fits_evenly(measured: Vector, length_s: float) -> bool:
-    """Whether what `features` measured, in a probe of that length, says that the track fits alike all the time."""
-    return bool(measured[FEATURES.index("t_time")] > EVEN + 0.5 * np.log(length_s / 5))
+def evenness(z_map: Level, peaks: HeardPeaks) -> float:
+    """How alike a track's peaks fit the probe all the time: the log of Student's t of how they fit in its parts."""
+    heard = z_map[peaks.at, peaks.bin]
+    return float(np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)))
+
+
+def fits_evenly(evenness: float, length_s: float) -> bool:
+    """Whether such evenness, in a probe of that length, says that the track fits alike all the time."""
+    return evenness > EVEN + 0.5 * float(np.log(length_s / 5))
 
 
 def _steadiness(

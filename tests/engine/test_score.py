@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.fitting import KNOTS, worth
 from pipeline.engine.heard import NAMED_LOG_ODDS
-from pipeline.engine.score import EVEN, FEATURES, confidence, fits_evenly
+from pipeline.engine.score import EVEN, confidence, fits_evenly
 
 
 @given(st.floats(-50, 50), st.floats(0, 50))
@@ -50,8 +50,5 @@ def test_answers_of_which_the_surer_ones_are_wrong_are_refused() -> None:
 
 
 def test_a_longer_probe_has_to_fit_more_evenly_to_be_called_even() -> None:
-    measured = np.zeros(len(FEATURES))
-    measured[FEATURES.index("t_time")] = EVEN + 0.2
-
-    assert fits_evenly(measured, 5)
-    assert not fits_evenly(measured, 15)
+    assert fits_evenly(EVEN + 0.2, 5)
+    assert not fits_evenly(EVEN + 0.2, 15)
