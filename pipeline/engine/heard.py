@@ -42,7 +42,7 @@ PEAK_REACH: Final = WINDOW // HOP // 2
 """Frames (0.1 s) around that of a peak which hear the same sound."""
 
 NAMED_LOG_ODDS: Final = 5.0
-"""From these odds on (99.3 %) a recording is named. See docs/engine.md."""
+"""From these odds on (99.1 %) a recording is named. See docs/engine.md."""
 NO_DOUBT: Final = 25.0
 """Log-odds of its music from which a track is taken to be heard as it is: of 635 excerpts that were (5 s, in 13 ways)
 nine in ten have more, of 200 found so though at another tempo or pitch half."""
