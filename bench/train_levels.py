@@ -112,7 +112,7 @@ def _judged(number: int, parts: Sequence[Part], sound: Sound) -> Iterator[Eviden
         track = sound.tracks[0] if sound.tracks else candidate.track.path
         return Evidence(
             number, sound.what, track, right, candidate.by, candidate.log_odds, measured,
-            bearing_on(query, candidate, span),
+            bearing_on(query, candidate, peaks, span),
         )  # fmt: skip
 
     found = _found(query, parts, sound)

@@ -132,7 +132,7 @@ def _hear(query: Query, candidate: Candidate) -> Heard:
     if (here := peaks.inside(span)).any():
         by = candidate.by if candidate.as_it_is else Pass.BENT
         measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)
-        log_odds = recording_log_odds(log_odds, measured, by, bearing_on(query, candidate, span))
+        log_odds = recording_log_odds(log_odds, measured, by, bearing_on(query, candidate, peaks, span))
     return Heard(query, candidate, log_odds, peaks, frames, span)
 
 
@@ -144,9 +144,9 @@ def _audible_under(query: Query, peaks: HeardPeaks) -> int:
     return int(query.audible[max(first - PEAK_REACH, 0) : last + PEAK_REACH + 1].sum())
 
 
-def bearing_on(query: Query, candidate: Candidate, span: tuple[int, int]) -> Bearing:
-    """What beside its levels bears on whether the candidate is the recording, if it is heard in that span."""
-    return Bearing(_may_be_harmed(query, candidate.heard_peaks(query), span), candidate.tempo_alone)
+def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tuple[int, int]) -> Bearing:
+    """What beside its levels bears on whether the candidate with those peaks, heard in that span, is the recording."""
+    return Bearing(_may_be_harmed(query, peaks, span), candidate.tempo_alone)
 
 
 def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> bool:

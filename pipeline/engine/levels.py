@@ -21,7 +21,7 @@ from pipeline.engine.verify import ABOVE_NOISE, HeardPeaks
 FEATURES: Final = ("level_error", "unsteadiness", "above_noise", "faintest", "peaks", "agreement")
 """What `level_features` measures, in this order."""
 FEATURES_BESIDE_MUSIC: Final = ("music", *FEATURES[:-1])
-"""What `beside_music` puts together, in this order: agreement tells covers, not accidents."""
+"""What `beside_music` puts together, in this order: accidents are told without agreement."""
 
 SOFTEST: Final = -LEVEL_STEP * LEVEL_MASK
 """Of a peak so far below the loudest around it nobody kept how far: where music is pure tones, most may be such."""

@@ -99,7 +99,8 @@ def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed
     def harmed(probe: Pcm, span: tuple[int, int]) -> bool:
         query = make_query(probe)
         assert query is not None
-        return bearing_on(query, search_plain(query, catalogue.parts)[0], span).harmed
+        found = search_plain(query, catalogue.parts)[0]
+        return bearing_on(query, found, found.heard_peaks(query), span).harmed
 
     assert harmed(uneven, (0, 148))
     assert not harmed(music, (0, 148))
