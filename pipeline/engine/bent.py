@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.engine.query import Query
 from pipeline.engine.score import Pass
@@ -20,6 +21,8 @@ from pipeline.engine.search import (
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
 from pipeline.engine.vote import ballot_for
+
+Numbers = npt.NDArray[Any]
 
 SPEED_BINS: Final = 7
 TEMPO_STEP: Final = 0.025
@@ -37,6 +40,9 @@ KEPT: Final = 3
 """Places and tracks taken from every bend."""
 REFINED: Final = 12
 """Tracks, of all bends together, whose tempo and pitch are then looked for between the steps."""
+
+TEMPI: Final = np.arange(0.875, 1.13, 0.0125)
+"""At which one track is looked for: half a step off, its peaks are still within a tenth of a second after 15 s."""
 
 _TEMPO_AROUND: Final = np.array([0.99, 0.995, 1.0, 1.005, 1.01])
 _SHIFT_AROUND: Final = np.array([-1, 0, 1])
@@ -63,10 +69,25 @@ def refined(query: Query, candidate: Candidate) -> Candidate:
     tempo, shift = (
         grid.ravel() for grid in np.meshgrid(candidate.tempo * _TEMPO_AROUND, candidate.shift + _SHIFT_AROUND)
     )
+    return _best_fit(query, candidate, np.full(len(tempo), candidate.frame), tempo, shift)
+
+
+def at_any_tempo(query: Query, candidate: Candidate, span: tuple[int, int]) -> Candidate:
+    """The same candidate at the tempo at which it fits best, near where it is heard as it was found, in that span."""
+    tempo, pivot = (grid.ravel() for grid in np.meshgrid(TEMPI, np.array([span[0], sum(span) / 2, span[1]])))
+    # What fits by halves at a wrong tempo is where it should be at one moment only.
+    frame = np.rint(candidate.frame + (candidate.tempo - tempo) * pivot)
+    return refined(query, _best_fit(query, candidate, frame, tempo, np.zeros(len(tempo))))
+
+
+def _best_fit(
+    query: Query, candidate: Candidate, frame: Numbers, tempo: Numbers, shift: Numbers
+) -> Candidate:
+    """The same candidate at that of these frames, tempi and pitches [each] at which it fits best."""
     fit = align(
         query.z_map,
         candidate.part.shard.peaks,
-        np.full(len(tempo), candidate.frame, np.int64),
+        frame.astype(np.int64),
         tempo.astype(np.float32),
         shift.astype(np.int32),
     )

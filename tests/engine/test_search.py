@@ -108,7 +108,7 @@ def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed
     assert harmed(beside_silence, (60, 148))
 
 
-@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (1, 0.95), (8, 1.04), (9, 1.04)])
+@pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (8, 1.04), (9, 1.04)])
 def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
     tmp_path: Path, seed: int, tempo: float
 ) -> None:
