@@ -2,8 +2,8 @@
 
     python -m bench.calibration ANSWERS... [--svg FILE] [--correct] [--without NAME,NAME]
 
-ANSWERS are files that `python -m bench.recognition --answers` wrote; with `--harder` that asks for excerpts so degraded
-that the middle fills, which ordinary ones leave empty. Prints Markdown, and draws the reliability diagram as FILE.
+ANSWERS are files that `python -m bench.doubtful --answers` wrote, which asks for excerpts so degraded that the middle
+fills; those of bench.recognition leave it empty. Prints Markdown, and draws the reliability diagram as FILE.
 --correct makes the engine's confidence claim what these answers got; they must be answers about other music than its
 models were fitted on, and by these models. Measure on still other music. Tracks of a NAME do not count: which of two
 versions of a piece is heard says nothing of accidents.

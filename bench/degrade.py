@@ -85,31 +85,32 @@ def mixed(sound: Sound, other: Sound, snr_db: float) -> Sound:
     return sound + other * np.sqrt(ratio / 10 ** (snr_db / 10))
 
 
-def talk(samples: int, rng: np.random.Generator, voices: int) -> Sound:
+def talk(samples: int, rng: np.random.Generator, voices: int, rate_hz: int = SOURCE_HZ) -> Sound:
     """So many people reading aloud at once, each from another place in the text."""
     total = np.zeros(samples)
     for _ in range(voices):
-        voice = np.tile(_voice(_VOICES[rng.integers(len(_VOICES))]), 3)
+        voice = np.tile(_voice(_VOICES[rng.integers(len(_VOICES))], rate_hz), 3)
         start = int(rng.integers(len(voice) - samples))
         total += voice[start : start + samples]
     return total
 
 
 @cache
-def _voice(name: str) -> Sound:
+def _voice(name: str, rate_hz: int) -> Sound:
     said = subprocess.run(
         ["espeak-ng", "-v", name, "--stdout", _SPEECH * 3], check=True, capture_output=True, timeout=60
     ).stdout
-    return np.frombuffer(ffmpeg("-i", "-", *_RAW, "-", sound=said), np.float32).astype(np.float64)
+    raw = ffmpeg("-i", "-", *_RAW, "-ar", str(rate_hz), "-", sound=said)
+    return np.frombuffer(raw, np.float32).astype(np.float64)
 
 
-def room(sound: Sound, rng: np.random.Generator) -> Sound:
+def room(sound: Sound, rng: np.random.Generator, rate_hz: int = SOURCE_HZ) -> Sound:
     """Heard from the far side of a room (0.8 s) by a telephone's microphone, with a little noise."""
-    taps = int(0.96 * SOURCE_HZ)
-    echo = rng.standard_normal(taps) * 10 ** (-3 * np.arange(taps) / SOURCE_HZ / 0.8)
-    echo[: int(0.004 * SOURCE_HZ)] *= 0.3
+    taps = int(0.96 * rate_hz)
+    echo = rng.standard_normal(taps) * 10 ** (-3 * np.arange(taps) / rate_hz / 0.8)
+    echo[: int(0.004 * rate_hz)] *= 0.3
     echo[0] = 3
-    band = signal.butter(4, [250, 3600], "band", fs=SOURCE_HZ, output="sos")
+    band = signal.butter(4, [250, 3600], "band", fs=rate_hz, output="sos")
     heard = signal.sosfilt(band, signal.fftconvolve(sound, echo)[: len(sound)])
     return mixed(heard, pink(len(heard), rng), 10)
 

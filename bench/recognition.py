@@ -1,7 +1,7 @@
-"""How much the engine recognises, how rarely it is wrong, and whether its confidence can be believed.
+"""How much the engine recognises, how rarely it is wrong, and what its confidence claims.
 
     python -m bench.recognition [MUSIC] [--unknown FOLDER,FOLDER] [--clips 40] [--lengths 5,15] [--negatives 1000]
-                                [--harder] [--answers FILE]
+                                [--answers FILE]
 
 MUSIC is a folder of music: $EARMARK_BENCH_MUSIC without it, or where Debian's games keep theirs. What lies in the
 folders named by --unknown (every sixth track, if none is named) stays out of the catalogue. Excerpts of the rest are
@@ -30,7 +30,7 @@ import numpy as np
 
 from bench.answers import Answers, Guess
 from bench.calibration import table
-from bench.degrade import DEGRADATIONS, HARDER, SOURCE_HZ, Change, Sound, read, to_probe
+from bench.degrade import DEGRADATIONS, SOURCE_HZ, Change, Sound, read, to_probe
 from bench.negatives import MELODIES, TUNE_S, negatives
 from pipeline.audio import EXTENSIONS, open_decoder
 from pipeline.engine.catalogue import Catalogue
@@ -133,10 +133,9 @@ def probes(
             yield Probe(path, what, excerpt, pcm)
 
 
-def answered(catalogue: Searchable, probe: Probe, length_s: int, *, known: bool = True) -> Guess:
+def answered(catalogue: Searchable, probe: Probe, length_s: int) -> Guess:
     """What the catalogue makes of that much of a probe."""
-    truth = str(probe.path) if known else ""
-    guess = guessed(catalogue, probe.pcm[: length_s * RATE_HZ], truth, probe.what)
+    guess = guessed(catalogue, probe.pcm[: length_s * RATE_HZ], str(probe.path), probe.what)
     return replace(guess, presence_db=round(presence_db(probe.excerpt[: length_s * SOURCE_HZ]), 1))
 
 
@@ -240,23 +239,18 @@ def main() -> None:
     parser.add_argument(
         "--answers", type=Path, help="file that every answer is added to, for bench.calibration"
     )
-    parser.add_argument("--harder", action="store_true", help="degrade so much that few answers are sure")
     options = parser.parse_args()
     lengths_s = [int(word) for word in options.lengths.split(",")]
     library = opened(parser, options)
     with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder), create=True) as catalogue:
         library.fill(catalogue)
         answers = Answers(options.answers)
-        # As many of unknown music as of known: what a confidence is worth depends on how much there is to be found.
-        asked = [library.known, library.unknown] if options.harder else [library.known]
-        degradations = HARDER if options.harder else DEGRADATIONS
-        for tracks in asked:
-            sounds = probes(library, tracks, degradations, options.clips, max(lengths_s), options.seed)
-            for probe in sounds:
-                for length_s in lengths_s:
-                    answers.keep(answered(catalogue, probe, length_s, known=tracks is library.known))
-        count = 0 if options.harder else options.negatives
-        false_alarms(catalogue, library, count, lengths_s[0], options.seed, answers.keep)
+        for probe in probes(
+            library, library.known, DEGRADATIONS, options.clips, max(lengths_s), options.seed
+        ):
+            for length_s in lengths_s:
+                answers.keep(answered(catalogue, probe, length_s))
+        false_alarms(catalogue, library, options.negatives, lengths_s[0], options.seed, answers.keep)
     recall_table([guess for guess in answers.guesses if guess.truth])
     alarm_table([guess for guess in answers.guesses if not guess.truth])
     table(answers.guesses)
