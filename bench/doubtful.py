@@ -77,8 +77,9 @@ def doubtful(library: Library, clips: int, seed: int) -> Iterator[tuple[Path, st
         tracks = (library.known, library.unknown)[number % 2]
         path = tracks[rng.integers(len(tracks))]
         what, change, noise, low_db, high_db = WAYS[rng.integers(len(WAYS))]
-        samples = round(rng.uniform(*LENGTHS_S) * RATE_HZ)
-        sound = change(_excerpt(library.pcm[path], round(samples * FASTER[1]), rng), rng)[:samples]
+        length_s = rng.uniform(*LENGTHS_S)
+        excerpt = _excerpt(library.pcm[path], length_s * FASTER[1], rng)
+        sound = change(excerpt, rng)[: round(length_s * RATE_HZ)]
         heard = _under(sound, noise(len(sound), rng), rng.uniform(low_db, high_db))
         yield path, what, np.rint(heard * (26_000 / np.abs(heard).max())).astype(np.int16)
 
@@ -96,7 +97,8 @@ def _usual_power(sound: Sound) -> float:
     return float(np.median([np.mean(moment**2) for moment in moments])) + 1e-9
 
 
-def _excerpt(pcm: Pcm, samples: int, rng: np.random.Generator) -> Sound:
+def _excerpt(pcm: Pcm, length_s: float, rng: np.random.Generator) -> Sound:
+    samples = round(length_s * RATE_HZ)
     for _ in range(20):
         start = int(rng.integers(len(pcm) - samples))
         excerpt = pcm[start : start + samples] / 32768
