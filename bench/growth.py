@@ -1,7 +1,7 @@
 """What becomes of recall, speed and memory when the catalogue grows to a thousand hours.
 
     python -m bench.growth [MUSIC] [--unknown FOLDER,FOLDER] [--kept FOLDER] [--hours 1000] [--clips 20] [--length 5]
-                           [--rows NAME,NAME]
+                           [--rows NAME;NAME]
 
 The known music of bench.recognition, first alone, then among copies of all that music played backwards, or faster and
 higher by more than the engine looks for: to the votes they are music of the same kind, to the ear other music. They
@@ -205,14 +205,14 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="folder that keeps the index")
     parser.add_argument("--hours", type=float, default=1000)
     parser.add_argument("--length", type=int, default=5, help="seconds")
-    parser.add_argument("--rows", default=",".join(DEGRADATIONS), help="degradations, between commas")
+    parser.add_argument("--rows", default=";".join(DEGRADATIONS), help="degradations, between semicolons")
     options = parser.parse_args()
     library = opened(parser, options)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.kept or Path(scratch)
         sizes = grown(folder, library, options.hours, options.seed)
         results = list(
-            measured(sizes, library, options.rows.split(","), options.clips, options.length, options.seed)
+            measured(sizes, library, options.rows.split(";"), options.clips, options.length, options.seed)
         )
         report(sizes, results)
         print(f"\nanonymous memory: {anonymous_mb(folder):.0f} MB")
