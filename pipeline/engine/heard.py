@@ -45,7 +45,7 @@ NAMED_LOG_ODDS: Final = 5.0
 """From these odds on (99.1 %) a recording is named. See docs/engine.md."""
 NO_DOUBT: Final = 25.0
 """Log-odds of its music from which a track is taken to be heard as it is: of 635 excerpts that were (5 s, in 13 ways)
-nine in ten have more, of 200 found so though at another tempo or pitch half."""
+nine in ten have more, of 200 found so though at another tempo or pitch half. In large catalogues fewer have."""
 WORTH_A_LOOK: Final = -6.0
 """Log-odds of its music below which a track is not named, whatever its levels are."""
 HARDLY_NAMED: Final = 8.0
@@ -94,12 +94,13 @@ class Heard:
 def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
     """What all passes that were needed hear, each track as it is heard best, likeliest first.
 
-    What fits as it is without doubt needs no look at other tempi; what fits by halves may fit wholly there.
+    What is certain at its own tempo needs no look at others; where a track was moved to another, so may others be.
     """
-    found: list[Heard] = []
-    for search, enough in ((search_plain, -np.inf), (search_scanned, -np.inf), (search_bent, NO_DOUBT)):
-        if not any(h.certain(NAMED_LOG_ODDS) and h.candidate.log_odds >= enough for h in found):
-            found += [hear(query, candidate) for candidate in search(query, parts)]
+    found = [hear(query, candidate) for candidate in search_plain(query, parts)]
+    if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
+        found += [hear(query, candidate) for candidate in search_scanned(query, parts)]
+    if not any(heard.certain(NAMED_LOG_ODDS) and heard.candidate.nearly_as_it_is for heard in found):
+        found += [hear(query, candidate) for candidate in search_bent(query, parts)]
     return sorted(heard_best(found), key=lambda heard: -heard.log_odds)
 
 

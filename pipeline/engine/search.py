@@ -46,6 +46,8 @@ JUDGED_AGAIN: Final = 3
 
 SAME_PITCH: Final = 1
 """Bins: pitch is known to no less."""
+SAME_TEMPO: Final = 0.011
+"""The pass for music as it is finds what is 1 % off as well."""
 
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""
@@ -118,6 +120,11 @@ class Candidate:
     def as_it_is(self) -> bool:
         """Whether it fits at the track's own tempo and pitch."""
         return self.tempo == 1 and self.shift == 0
+
+    @property
+    def nearly_as_it_is(self) -> bool:
+        """Whether it fits at the track's own tempo and pitch, more or less."""
+        return abs(self.tempo - 1) <= SAME_TEMPO and abs(self.shift) <= SAME_PITCH
 
     @property
     def tempo_alone(self) -> bool:
