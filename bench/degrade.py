@@ -126,7 +126,8 @@ def _under(noise: Callable[[int, np.random.Generator], Sound], snr_db: float) ->
     return lambda sound, rng: mixed(sound, noise(len(sound), rng), snr_db)
 
 
-def _white(samples: int, rng: np.random.Generator) -> Sound:
+def white(samples: int, rng: np.random.Generator) -> Sound:
+    """Noise of equal power in every hertz."""
     return rng.standard_normal(samples)
 
 
@@ -167,7 +168,7 @@ DEGRADATIONS: Final[dict[str, Change]] = {
     "pink noise 10 dB": _under(pink, 10),
     "pink noise 0 dB": _under(pink, 0),
     "pink noise -5 dB": _under(pink, -5),
-    "white noise 0 dB": _under(_white, 0),
+    "white noise 0 dB": _under(white, 0),
     "babble 0 dB": _under(_babble, 0),
     "voice-over 0 dB": _under(lambda samples, rng: talk(samples, rng, 1), 0),
     "room": room,
@@ -192,7 +193,7 @@ def _under_between(
 
 HARDER: Final[dict[str, Change]] = {
     "pink noise, -18 to -6 dB": _under_between(pink, -18, -6),
-    "white noise, -24 to -8 dB": _under_between(_white, -24, -8),
+    "white noise, -24 to -8 dB": _under_between(white, -24, -8),
     "babble, -14 to -2 dB": _under_between(_babble, -14, -2),
     "voice-over, -20 to -4 dB": _under_between(lambda samples, rng: talk(samples, rng, 1), -20, -4),
     "room, pink noise, -14 to 0 dB": _then(room, _under_between(pink, -14, 0)),

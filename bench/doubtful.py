@@ -22,7 +22,7 @@ from scipy import signal
 
 from bench.answers import Answers
 from bench.calibration import table
-from bench.degrade import Sound, pink, room, talk
+from bench.degrade import Sound, pink, room, talk, white
 from bench.recognition import QUIET, Library, add_music_options, guessed, opened
 from pipeline.engine.catalogue import Catalogue
 from pipeline.model import RATE_HZ, Pcm
@@ -32,10 +32,6 @@ FASTER: Final = (0.9, 1.1)
 LOWEST_HZ: Final = 110
 
 Noise = Callable[[int, np.random.Generator], Sound]
-
-
-def _white(samples: int, rng: np.random.Generator) -> Sound:
-    return rng.standard_normal(samples)
 
 
 def _babble(samples: int, rng: np.random.Generator) -> Sound:
@@ -60,7 +56,7 @@ def _at_any_speed(sound: Sound, rng: np.random.Generator) -> Sound:
 
 WAYS: Final[tuple[tuple[str, Callable[[Sound, np.random.Generator], Sound], Noise, float, float], ...]] = (
     ("pink noise", _as_it_is, pink, -18, -11),
-    ("white noise", _as_it_is, _white, -25, -16),
+    ("white noise", _as_it_is, white, -25, -16),
     ("babble", _as_it_is, _babble, -20, -11),
     ("voice-over", _as_it_is, _voice, -22, -13),
     ("room, pink noise", _in_a_room, pink, -16, -8),
@@ -70,18 +66,23 @@ WAYS: Final[tuple[tuple[str, Callable[[Sound, np.random.Generator], Sound], Nois
 """What becomes of an excerpt, then what noise comes to it, by so many dB weaker at least and at most."""
 
 
-def doubtful(library: Library, clips: int, seed: int) -> Iterator[tuple[Path, str, Pcm]]:
-    """So many probes, each with its recording and how it was degraded: known and unknown ones in turn."""
+def doubtful(library: Library, clips: int, seed: int) -> Iterator[tuple[str, str, Pcm]]:
+    """So many probes, known and unknown in turn: the recording if it is known, how it was degraded, the samples."""
     for number in range(clips):
         rng = np.random.default_rng([seed, number])
-        tracks = (library.known, library.unknown)[number % 2]
+        known = number % 2 == 0
+        tracks = library.known if known else library.unknown
         path = tracks[rng.integers(len(tracks))]
         what, change, noise, low_db, high_db = WAYS[rng.integers(len(WAYS))]
         length_s = rng.uniform(*LENGTHS_S)
         excerpt = _excerpt(library.pcm[path], length_s * FASTER[1], rng)
         sound = change(excerpt, rng)[: round(length_s * RATE_HZ)]
         heard = _under(sound, noise(len(sound), rng), rng.uniform(low_db, high_db))
-        yield path, what, np.rint(heard * (26_000 / np.abs(heard).max())).astype(np.int16)
+        yield (
+            str(path) if known else "",
+            what,
+            np.rint(heard * (26_000 / np.abs(heard).max())).astype(np.int16),
+        )
 
 
 def _under(sound: Sound, noise: Sound, snr_db: float) -> Sound:
@@ -115,11 +116,12 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, help="file that every answer is added to")
     options = parser.parse_args()
     library = opened(parser, options)
+    if not library.unknown:
+        parser.error("all of the music is known: name the folders that are to be unknown with --unknown")
     answers = Answers(options.answers)
     with tempfile.TemporaryDirectory() as folder, Catalogue.open(Path(folder), create=True) as catalogue:
         library.fill(catalogue)
-        for path, what, pcm in doubtful(library, options.clips, options.seed):
-            truth = str(path) if path in library.known else ""
+        for truth, what, pcm in doubtful(library, options.clips, options.seed):
             answers.keep(guessed(catalogue, pcm, truth, what))
     table(answers.guesses)
 

@@ -122,14 +122,19 @@ class Candidate:
         return self.tempo == 1 and self.shift == 0
 
     @property
+    def at_its_pitch(self) -> bool:
+        """Whether it fits at the track's own pitch, more or less."""
+        return abs(self.shift) <= SAME_PITCH
+
+    @property
     def nearly_as_it_is(self) -> bool:
         """Whether it fits at the track's own tempo and pitch, more or less."""
-        return abs(self.tempo - 1) <= SAME_TEMPO and abs(self.shift) <= SAME_PITCH
+        return abs(self.tempo - 1) <= SAME_TEMPO and self.at_its_pitch
 
     @property
     def tempo_alone(self) -> bool:
         """Whether it fits at the track's own pitch, more or less, but at another tempo."""
-        return self.tempo != 1 and abs(self.shift) <= SAME_PITCH
+        return self.tempo != 1 and self.at_its_pitch
 
     @property
     def track(self) -> KnownTrack:
