@@ -182,13 +182,17 @@ def _tracks(paths: Sequence[Path], count: int, rng: np.random.Generator) -> list
 
 
 def excerpt(library: Library, path: Path, length_s: float, rng: np.random.Generator) -> Sound:
-    """A stretch of a file that is not near silence, at the one loudness of all."""
+    """A stretch of a file that is not near silence, or the loudest of twenty, at the one loudness of all."""
     pcm = library.pcm[path]
     samples, whole_s = round(length_s * SOURCE_HZ), len(pcm) / RATE_HZ
+    loudness, start_s = -1.0, 0.0
     for _ in range(20):
-        start_s = rng.uniform(1, whole_s - length_s - 2)
-        heard = pcm[round(start_s * RATE_HZ) : round((start_s + length_s) * RATE_HZ)]
-        if np.sqrt(np.mean(heard.astype(np.float64) ** 2)) > QUIET * 32768:
+        drawn_s = rng.uniform(1, whole_s - length_s - 2)
+        heard = pcm[round(drawn_s * RATE_HZ) : round((drawn_s + length_s) * RATE_HZ)]
+        loudness, start_s = max(
+            (loudness, start_s), (float(np.sqrt(np.mean(heard.astype(np.float64) ** 2))) / 32768, drawn_s)
+        )
+        if loudness > QUIET:
             break
     sound = np.resize(read(str(path), start_s, length_s + 0.1)[:samples], samples)
     return sound * (0.1 / np.sqrt(np.mean(sound**2)))

@@ -119,22 +119,23 @@ def _strength(heard: Heard) -> tuple[bool, float]:
 
 
 def hear(query: Query, candidate: Candidate) -> Heard:
-    """The candidate with where it is heard, and how certain it is that it is this recording, not only this music."""
-    heard = _hear(query, candidate)
+    """The candidate at the tempo and pitch at which it is heard best, near those it was found at."""
+    heard = hear_there(query, candidate)
     refused = heard.log_odds < NAMED_LOG_ODDS
     if refused and candidate.as_it_is and candidate.log_odds >= WORTH_REFINING:
         # The plain pass also finds what is 1 % too fast, of which no level is what it should be.
-        closer = _hear(query, refined(query, candidate))
+        closer = hear_there(query, refined(query, candidate))
         heard = max(heard, closer, key=lambda each: each.log_odds)
     doubted = heard.log_odds < HARDLY_NAMED or candidate.log_odds < NO_DOUBT
     if heard.log_odds >= NAMED_LOG_ODDS and doubted and candidate.at_its_pitch:
-        elsewhere = _hear(query, at_any_tempo(query, heard.candidate, heard.span))
+        elsewhere = hear_there(query, at_any_tempo(query, heard.candidate, heard.span))
         if elsewhere.explained > FAR_MORE * heard.explained:
             return elsewhere
     return heard
 
 
-def _hear(query: Query, candidate: Candidate) -> Heard:
+def hear_there(query: Query, candidate: Candidate) -> Heard:
+    """The candidate with where it is heard, and how certain it is that it is this recording, not only this music."""
     peaks = candidate.heard_peaks(query)
     frames = _audible_under(query, peaks)
     log_odds = candidate.log_odds

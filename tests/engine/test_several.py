@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.hits import Hit
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
-from tests.engine.melodies import cut, entry, noisy, to_pcm, tune
+from tests.engine.melodies import bells, cut, entry, noisy, to_pcm, tune
 
 KNOWN = range(200, 213)
 REMIX = to_pcm(cut(tune(200), 0, 38).astype(float) + 1.5 * cut(tune(401), 0, 38))
@@ -45,6 +48,36 @@ def test_three_tunes_of_five_seconds_are_all_found_where_they_are(catalogue: Cat
             f"tune-{seed + n}": (pytest.approx(5 * n, abs=0.5), pytest.approx(5 * n + 5, abs=0.5))
             for n in range(3)
         }
+
+
+def test_what_rings_on_is_found_beside_what_fits_it_half(tmp_path: Path) -> None:
+    # In the whole of a probe the bells seem to be heard under the tune as well, where all their levels are wrong.
+    ringing = {f"bells-{seed}": bells(seed, 40) for seed in (601, 603, 605, 607)}
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add(entry(seed) for seed in (600, 602, 604, 606))
+        catalogue.add(Entry(KnownTrack(name), [pcm]) for name, pcm in ringing.items())
+        for (one, other), seed in zip(pairwise([*ringing, "bells-601"]), (600, 602, 604, 606), strict=True):
+            pieces = [cut(ringing[one], 12, 5), cut(tune(seed), 15, 5), cut(ringing[other], 18, 5)]
+
+            heard = spans(catalogue.search(np.concatenate(pieces)))
+
+            assert heard == {
+                name: (pytest.approx(5 * n, abs=0.5), pytest.approx(5 * n + 5, abs=1))
+                for n, name in enumerate((one, f"tune-{seed}", other))
+            }
+
+
+def test_what_swells_is_heard_from_its_soft_beginning_on(tmp_path: Path) -> None:
+    # Beside the loud part the soft one, 30 dB below and 10 dB over noise, hardly counts.
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        for seed in (620, 621, 622):
+            loud = tune(seed).astype(float)
+            swell = to_pcm(np.concatenate([0.03 * cut(loud, 0, 20), cut(loud, 20, 20)]))
+            catalogue.add([Entry(KnownTrack(f"swell-{seed}"), [swell])])
+
+            heard = spans(catalogue.search(noisy(cut(swell, 13, 15), 40)))
+
+            assert heard == {f"swell-{seed}": (pytest.approx(0, abs=1), 15)}
 
 
 def test_a_fade_is_parted_in_its_middle(catalogue: Catalogue) -> None:
