@@ -120,6 +120,20 @@ def test_a_tune_that_begins_late_is_not_heard_from_the_start(catalogue: Catalogu
     assert hit.start_s == pytest.approx(7, abs=0.6)
 
 
+def test_what_is_faint_beside_a_tune_is_no_other_version_of_it(tmp_path: Path) -> None:
+    # Where it shares peaks with the tune by accident it is loud, and nowhere else.
+    faint, loud = cut(bells(706, 40), 10, 15).astype(float), cut(tune(703), 10, 15).astype(float)
+    with Catalogue.open(tmp_path, create=True) as catalogue:
+        catalogue.add(entry(seed) for seed in range(700, 708))
+        catalogue.add(Entry(KnownTrack(f"bells-{seed}"), [bells(seed, 40)]) for seed in range(700, 708))
+        for below_db in (8, 9):
+            gain = 10 ** (-below_db / 20) * np.std(loud) / np.std(faint)
+
+            heard = spans(catalogue.search(to_pcm(loud + gain * faint)))
+
+            assert heard.keys() == {"tune-703", "bells-706"}
+
+
 @pytest.mark.parametrize("snr_db", [40, 5])
 def test_another_version_of_what_is_heard_is_no_second_track(catalogue: Catalogue, snr_db: float) -> None:
     for start_s in (6, 15):
