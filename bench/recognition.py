@@ -46,6 +46,8 @@ SPARE_S = 2.5
 """Degraded with a probe, which is the beginning of an excerpt: played faster, there is less of it."""
 QUIET = 0.01
 """Excerpts softer than this (of full scale) are drawn again."""
+ONE_LOOK_S = 6
+"""A longer probe may be found at a second look, in a stretch of it."""
 HEARD_HZ = (110.0, 3500.0)
 PRESENT_DB = -8.0
 """Pink noise at 0 dB has -5 dB in that band: it is then 3 dB over the music there, most of the time."""
@@ -89,14 +91,14 @@ class Searchable(Protocol):
 
 def guessed(catalogue: Searchable, probe: Pcm, truth: str, what: str) -> Guess:
     """What the catalogue makes of a probe, said or not."""
-    likeliest = catalogue.candidates(probe)[:1]
-    # Candidates too unlikely are never hits; asking twice would cost the passes at other tempi twice.
-    said = catalogue.search(probe) if likeliest and likeliest[0].log_odds >= NAMED_LOG_ODDS else []
+    likeliest, length_s = catalogue.candidates(probe)[:1], round(len(probe) / RATE_HZ)
+    # Of a short probe too unlikely candidates are never hits; asking twice would cost the passes at other tempi twice.
+    worth_asking = length_s > ONE_LOOK_S or (likeliest and likeliest[0].log_odds >= NAMED_LOG_ODDS)
+    said = catalogue.search(probe) if worth_asking else []
     for hit in said[:1] or likeliest:
         names = {hit.track.path, *(track.path for track in hit.also)}
-        length_s = round(len(probe) / RATE_HZ)
         return Guess(what, length_s, hit.log_odds, bool(said), truth in names, truth, hit.track.path)
-    return Guess(what, round(len(probe) / RATE_HZ), None, False, False, truth, "")
+    return Guess(what, length_s, None, False, False, truth, "")
 
 
 @dataclass(frozen=True)
