@@ -119,18 +119,20 @@ def _placed(query: Query, heard: Heard, first: int) -> Heard:
     time, and then its levels seem wrong: what is certain in the stretch alone is heard there, and no longer.
     """
     candidate = heard.candidate
+    here = candidate.moved(_frame_in_probe(candidate, first), candidate.z, candidate.tempo, candidate.shift)
     fit = align(
         query.z_map,
-        candidate.part.shard.peaks,
-        np.array([_frame_in_probe(candidate, first)]),
-        np.array([candidate.tempo], np.float32),
-        np.array([candidate.shift], np.int32),
+        here.part.shard.peaks,
+        np.array([here.frame]),
+        np.array([here.tempo], np.float32),
+        np.array([here.shift], np.int32),
     )
-    place = candidate.moved(int(fit.frame[0]), float(fit.z[0]), candidate.tempo, candidate.shift)
-    whole = hear_there(query, place)
+    whole = hear_there(query, here.moved(int(fit.frame[0]), float(fit.z[0]), here.tempo, here.shift))
     if whole.certain(FURTHER_LOG_ODDS) or not heard.certain(FURTHER_LOG_ODDS):
         return whole
-    return replace(whole, log_odds=heard.log_odds, known_span=_in_probe(heard.span, first))
+    return Heard(
+        query, here, heard.log_odds, here.heard_peaks(query), heard.frames, _in_probe(heard.span, first)
+    )
 
 
 def _in_probe(span: tuple[int, int], first: int) -> tuple[int, int]:
