@@ -22,7 +22,7 @@ SAME_SPAN_SHARE: Final = 0.5
 """Two tracks are one recording if the second fits nearly as well, in the same span, by the same peaks."""
 
 OWN_Z_SHARE: Final = 0.8
-"""Without the peaks of another track in the probe, one that is also heard keeps so much of its z, mostly (613 of 620 in
+"""Without the peaks of another track in the probe, one that is also heard keeps so much of its z, mostly (612 of 619 in
 mixes of two at 0 dB); one that is another version of the first, made of the same sounds, does not."""
 FAINT_Z_SHARE: Final = 0.7
 OWN_PEAKS_SHARE: Final = 0.9
