@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -111,6 +112,16 @@ class Others:
     """Of the best of them in this search."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a track's peaks fit the probe, whatever others do."""
+
+    z: float
+    """Of the place itself, at least 1."""
+    measures: tuple[float, ...]
+    """Those of FEATURES that are made of the fit alone, in their order."""
+
+
 @cache
 def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
     """The fitted model of that name from score.json beside this file.
@@ -150,60 +161,110 @@ def both_log_odds(one: float, other: float) -> float:
     return float(-np.log(np.expm1(np.logaddexp(0, -one) + np.logaddexp(0, -other))))
 
 
-def features(
-    z_map: Level,
-    peaks: HeardPeaks,
-    *,
-    votes: int,
-    others: Others,
-) -> Vector:
-    """Describe how a track's peaks and its votes fit the probe: [FEATURES]."""
+def fit_of(z_map: Level, peaks: HeardPeaks) -> Fit:
+    """How a track's peaks fit the probe."""
     z = np.empty(len(_SHIFTS))
     _z_at_shifts(z_map, peaks.at, peaks.bin, peaks.weight, _SHIFTS, z)
-    time, bin_ = z[1 : 1 + len(_TIME_SHIFTS)], z[1 + len(_TIME_SHIFTS) :]
-    heard = z_map[peaks.at, peaks.bin]
-    strong = peaks.weight > STRONG
-    fit = max(z[0], 1.0)
+    here, time, bin_ = float(z[0]), z[1 : 1 + len(_TIME_SHIFTS)], z[1 + len(_TIME_SHIFTS) :]
+    usual = float(np.mean(time))
+    spread = math.sqrt(float(np.mean(np.square(time - usual))))
+    steadiness, hit_share, strong, square = _fit_in_parts(z_map, peaks)
+    fit = max(here, 1.0)
     # The floors keep what is near nothing from looking infinitely small beside it.
+    return Fit(
+        fit,
+        (
+            math.log(max((here - usual) / (spread + 0.3), 0.5)),
+            math.log(fit / max(float(np.max(bin_)), 2.0)),
+            _evenness(steadiness),
+            hit_share,
+            strong,
+            math.log(fit / math.sqrt(max(square, 1.0))),
+        ),
+    )
+
+
+def features(fit: Fit, *, votes: int, others: Others) -> Vector:
+    """Describe how a track's peaks and its votes fit the probe: [FEATURES]."""
     return np.array(
         [
             # Behind the best, how far behind says nothing: both may be heard.
-            np.log(max(fit / others.rival_z, 1.0)),
-            np.log(max((1 + votes) / (1 + others.rival_votes), 1.0)),
-            np.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
-            np.log(max((z[0] - time.mean()) / (time.std() + 0.3), 0.5)),
-            np.log(fit / max(np.max(bin_), 2.0)),
-            evenness(z_map, peaks),
-            np.average(heard > HIT, weights=peaks.weight) if len(heard) else 0.0,
-            float(np.mean(heard[strong])) if strong.any() else 0.0,
-            np.log(fit / np.sqrt(max(float(np.sum(peaks.weight**2)), 1.0))),
-            np.log(others.crowd_z),
+            math.log(max(fit.z / others.rival_z, 1.0)),
+            math.log(max((1 + votes) / (1 + others.rival_votes), 1.0)),
+            math.log(max((1 + votes) / (1 + others.most_votes), 1.0)),
+            *fit.measures,
+            math.log(others.crowd_z),
         ]
     )
 
 
 def evenness(z_map: Level, peaks: HeardPeaks) -> float:
     """How alike a track's peaks fit the probe all the time: the log of Student's t of how they fit in its parts."""
-    heard = z_map[peaks.at, peaks.bin]
-    return float(np.log(max(_steadiness(heard, peaks.weight, peaks.at * _TIME_GROUPS // len(z_map)), 0.5)))
+    return _evenness(_fit_in_parts(z_map, peaks)[0])
 
 
 def fits_evenly(evenness: float, length_s: float) -> bool:
     """Whether such evenness, in a probe of that length, says that the track fits alike all the time."""
-    return evenness > EVEN + 0.5 * float(np.log(length_s / 5))
+    return evenness > EVEN + 0.5 * math.log(length_s / 5)
 
 
-def _steadiness(
-    heard: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], group: npt.NDArray[np.int32]
-) -> float:
+def _evenness(steadiness: float) -> float:
+    return math.log(max(steadiness, 0.5))
+
+
+def _fit_in_parts(z_map: Level, peaks: HeardPeaks) -> tuple[float, float, float, float]:
+    """Steadiness, share of hits, mean of the strong peaks, and the sum of all squared weights."""
+    groups = np.zeros((2, _TIME_GROUPS))
+    return _fit_here(z_map, peaks.at, peaks.bin, peaks.weight, HIT, STRONG, groups[0], groups[1])
+
+
+@compiled
+def _fit_here(
+    z_map: Level,
+    at: npt.NDArray[np.int32],
+    bins: npt.NDArray[np.int32],
+    weight: npt.NDArray[np.float32],
+    hit: float,
+    strong: float,
+    total: Vector,
+    square: Vector,
+) -> tuple[float, float, float, float]:
+    weights, hits, strong_total, strong_peaks, squares = 0.0, 0.0, 0.0, 0, 0.0
+    for p in range(at.size):
+        heard, group = z_map[at[p], bins[p]], at[p] * total.size // z_map.shape[0]
+        total[group] += weight[p] * heard
+        square[group] += weight[p] * weight[p]
+        weights += weight[p]
+        hits += weight[p] if heard > hit else 0.0
+        if weight[p] > strong:
+            strong_total += heard
+            strong_peaks += 1
+    for each in square:
+        squares += each
+    return (
+        _steadiness(total, square),
+        hits / weights if weights else 0.0,
+        strong_total / strong_peaks if strong_peaks else 0.0,
+        squares,
+    )
+
+
+@compiled
+def _steadiness(total: Vector, square: Vector) -> float:
     """Student's t of the z scores of the groups: high if all of them fit alike."""
-    square = np.bincount(group, weights=weight**2)
-    total = np.bincount(group, weights=weight * heard)
-    z = total[square > 0] / np.sqrt(square[square > 0])
-    if len(z) < 3:
+    told, mean, variance = 0, 0.0, 0.0
+    for group in range(square.size):
+        if square[group]:
+            told += 1
+            mean += total[group] / np.sqrt(square[group])
+    if told < 3:
         return 0.0
+    mean /= told
+    for group in range(square.size):
+        if square[group]:
+            variance += (total[group] / np.sqrt(square[group]) - mean) ** 2 / told
     # The 0.5 keeps a handful of equal groups from looking infinitely certain.
-    return float(z.mean() / ((z.std() + 0.5) / np.sqrt(len(z))))
+    return float(mean / ((np.sqrt(variance) + 0.5) / np.sqrt(told)))
 
 
 @compiled

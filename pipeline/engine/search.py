@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.scan import best_places
-from pipeline.engine.score import Others, Pass, Vector, features, model
+from pipeline.engine.score import Others, Pass, Vector, features, fit_of, model
 from pipeline.engine.shard import GAP, Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
@@ -189,8 +189,9 @@ def best_of_each_track(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate a track, by falling z."""
     best: dict[tuple[str, int], Candidate] = {}
     for candidate in candidates:
-        if candidate.key not in best or candidate.z > best[candidate.key].z:
-            best[candidate.key] = candidate
+        key = candidate.key
+        if key not in best or candidate.z > best[key].z:
+            best[key] = candidate
     return sorted(best.values(), key=lambda candidate: -candidate.z)
 
 
@@ -198,14 +199,16 @@ def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Seque
     """The best SCORED of these, one a track, with their log-odds by that pass's model; likeliest first."""
     crowded = sum(part.tracks for part in parts) >= MIN_CROWD
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
+    z, votes = np.array([[candidate.z, candidate.votes] for candidate in ranked]).reshape(-1, 2).T
     heard = [candidate.heard_peaks(query) for candidate in ranked[:SCORED]]
+    fits = [fit_of(query.z_map, peaks) for peaks in heard]
     same = np.zeros((len(heard), len(ranked)), np.bool_)
     same[:, : len(heard)] = (shares(heard) >= SAME_PEAKS_SHARE) | np.eye(len(heard), dtype=bool)
 
     def rated(number: int, beside: npt.NDArray[np.bool_]) -> Candidate:
-        apart = [ranked[n] for n in np.flatnonzero(beside & ~same[number]).tolist()]
-        others = _others(ranked[number], apart, query.frames * FRAME_S, by, crowded)
-        evidence = features(query.z_map, heard[number], votes=ranked[number].votes, others=others)
+        apart = beside & ~same[number]
+        others = _others(ranked[number], z[apart], votes[apart], query.frames * FRAME_S, by, crowded)
+        evidence = features(fits[number], votes=ranked[number].votes, others=others)
         log_odds = model(by.music).log_odds(evidence) + (0 if crowded else NO_CROWD_LOG_ODDS)
         return replace(ranked[number], features=evidence, log_odds=log_odds, by=by, peaks=heard[number])
 
@@ -223,18 +226,17 @@ def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Seque
 
 
 def _others(
-    candidate: Candidate, candidates: Sequence[Candidate], length_s: float, by: Pass, crowded: bool
+    candidate: Candidate, z: Vector, votes: Vector, length_s: float, by: Pass, crowded: bool
 ) -> Others:
-    """How well these do beside the candidate, or usually would."""
+    """What others, of these z scores (falling) and votes [others], do beside the candidate, or usually would."""
     usual, longer = USUAL[by], length_s / 5
-    z = sorted((other.z for other in candidates), reverse=True)
-    votes = sorted((other.votes for other in candidates), reverse=True)
-    rival_votes = max([round(usual.rival_votes * longer**0.5), *votes[:1]])
+    most_votes = int(votes.max(initial=0))
+    rival_votes = max(round(usual.rival_votes * longer**0.5), most_votes)
     return Others(
-        max([usual.crowd_z * longer**0.2, *z[CROWD_RANK : CROWD_RANK + 1]]),
-        max([usual.rival_z * longer**0.2, *z[:1]]),
+        max([usual.crowd_z * longer**0.2, *z[CROWD_RANK : CROWD_RANK + 1].tolist()]),
+        max([usual.rival_z * longer**0.2, *z[:1].tolist()]),
         rival_votes,
-        max([candidate.unseen_votes, *votes[:1]]) if crowded else rival_votes,
+        max(candidate.unseen_votes, most_votes) if crowded else rival_votes,
     )
 
 
@@ -269,16 +271,8 @@ def verified(
     fit = align(query.z_map, part.shard.peaks, frame, tempo, shift)
     by_fit = np.argsort(-fit.z, kind="stable")
     best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
+    chosen = (each[best_of_each].tolist() for each in (number, fit.frame, votes, fit.z))
     return [
-        Candidate(
-            part=part,
-            number=int(number[i]),
-            frame=int(fit.frame[i]),
-            tempo=bend.tempo,
-            shift=bend.shift,
-            votes=int(votes[i]),
-            unseen_votes=unseen_votes,
-            z=float(fit.z[i]),
-        )
-        for i in best_of_each
+        Candidate(part, number, frame, bend.tempo, bend.shift, votes, z, unseen_votes)
+        for number, frame, votes, z in zip(*chosen, strict=True)
     ]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.engine.fingerprint import CLASSES
+from pipeline.engine.levels import BAND, CLEAN, FAINTEST, LOUDER, MOST, ROUNDS, UNCOVERED, level_features
+from pipeline.engine.levels import FEATURES as LEVEL_FEATURES
 from pipeline.engine.peaks import (
     AROUND_BINS,
     AROUND_FRAMES,
@@ -23,6 +25,7 @@ from pipeline.engine.peaks import (
     salience,
 )
 from pipeline.engine.scan import A_TRACK, PAIR, SCANNED, best_places
+from pipeline.engine.score import FEATURES, HIT, STRONG, evenness, fit_of
 from pipeline.engine.spectrum import (
     BINS,
     BINS_PER_OCTAVE,
@@ -33,12 +36,14 @@ from pipeline.engine.spectrum import (
     Level,
     log_spectrum,
 )
-from pipeline.engine.stored import StoredPeaks, pack
+from pipeline.engine.stored import LEVEL_STEP, StoredPeaks, pack
 from pipeline.engine.verify import (
     CLASS_WEIGHT,
     MAX_FRAMES_OFF,
+    MOMENT,
     HeardPeaks,
     align,
+    peaks_under,
     shares,
 )
 from pipeline.engine.vote import Roll, ballot_for, vote
@@ -308,3 +313,97 @@ def test_shared_peaks_are_those_on_or_beside_one_of_the_others() -> None:
                 for at, bin_ in zip(other.at, other.bin, strict=True)
             ]
             assert shared[i, j] == (np.mean(near) if near else 0), (i, j)
+
+
+def _random_peaks(rng: np.random.Generator, frames: int, count: int) -> HeardPeaks:
+    at = np.sort(rng.integers(0, frames, count)).astype(np.int32)
+    return HeardPeaks(
+        at,
+        rng.integers(0, BINS, count).astype(np.int32),
+        CLASS_WEIGHT[rng.integers(0, len(CLASS_WEIGHT), count)],
+        rng.uniform(-14, 0, count).astype(np.float32),
+        at // MOMENT,
+    )
+
+
+@pytest.mark.parametrize(("tempo", "shift"), [(1.0, 0), (0.93, 3), (1.07, -5)])
+@pytest.mark.parametrize("start", [-70, 0, 77, 150, 240])
+def test_peaks_under_a_probe_are_those_of_its_frames_and_bins(start: int, tempo: float, shift: int) -> None:
+    rng = np.random.default_rng(11)
+    blocks, count, frames = 8, 300, 130
+    frame = np.sort(rng.integers(0, BLOCK * blocks, count)).astype(np.int32)
+    bins, kind, level = (rng.integers(0, end, count) for end in (BINS, 4, 8))
+
+    found = peaks_under(_stored(frame, bins, kind, level, blocks), start, frames, tempo, shift, BINS)
+
+    at, heard = np.rint((frame - start) / tempo), bins - shift
+    inside = (at >= 0) & (at < frames) & (heard >= 0) & (heard < BINS)
+    assert found.at.tolist() == at[inside].tolist()
+    assert found.bin.tolist() == heard[inside].tolist()
+    assert found.weight.tolist() == CLASS_WEIGHT[kind[inside]].tolist()
+    assert found.level.tolist() == (-LEVEL_STEP * (level[inside] + 0.5)).tolist()
+    first_moment = max(start // BLOCK, 0) * BLOCK // MOMENT
+    assert found.moment.tolist() == (frame[inside] // MOMENT - first_moment).tolist()
+
+
+@pytest.mark.parametrize("count", [300, 12, 2, 0])
+def test_how_a_track_fits_is_told_by_what_its_peaks_meet_there_and_elsewhere(count: int) -> None:
+    rng = np.random.default_rng(12)
+    z_map = rng.standard_normal((150, BINS)).astype(np.float32)
+    peaks = _random_peaks(rng, len(z_map), count)
+    z_map[peaks.at, peaks.bin] += 1
+
+    def z(frames: int, bins: int) -> float:
+        at, bin_ = peaks.at + frames, peaks.bin + bins
+        inside = (at >= 0) & (at < len(z_map)) & (bin_ >= 0) & (bin_ < BINS)
+        weight = peaks.weight[inside].astype(float)
+        fit = float(weight @ z_map[at[inside], bin_[inside]])
+        return fit / float(np.sqrt(weight @ weight)) if inside.any() else 0.0
+
+    heard, group = z_map[peaks.at, peaks.bin], peaks.at * 12 // len(z_map)
+    parts = [
+        float(peaks.weight[group == n] @ heard[group == n] / np.linalg.norm(peaks.weight[group == n]))
+        for n in np.unique(group)
+    ]
+    t = np.mean(parts) / ((np.std(parts) + 0.5) / np.sqrt(len(parts))) if len(parts) >= 3 else 0.0
+    beside = [z(frames, 0) for frames in (*range(-60, -9, 2), *range(10, 61, 2))]
+    fit = max(z(0, 0), 1)
+    strong = heard[peaks.weight > STRONG]
+    expected = (
+        np.log(max((z(0, 0) - np.mean(beside)) / (np.std(beside) + 0.3), 0.5)),
+        np.log(fit / max(2, *(z(0, bins) for bins in (*range(-12, -3), *range(4, 13))))),
+        np.log(max(t, 0.5)),
+        np.average(heard > HIT, weights=peaks.weight) if count else 0,
+        strong.mean() if len(strong) else 0,
+        np.log(fit / max(np.linalg.norm(peaks.weight), 1)),
+    )
+    told = fit_of(z_map, peaks)
+    assert told.z == pytest.approx(fit, rel=1e-5)
+    assert told.measures == pytest.approx(expected, abs=1e-5)
+    assert (
+        evenness(z_map, peaks) == told.measures[FEATURES.index("t_time") - FEATURES.index("fit_over_shifts")]
+    )
+
+
+@pytest.mark.parametrize("count", [300, 12, 1])
+def test_levels_err_by_what_neither_their_band_nor_their_moment_explains(count: int) -> None:
+    rng = np.random.default_rng(13)
+    peaks = _random_peaks(rng, 150, count)
+    level = rng.uniform(0, 30, (150, BINS)).astype(np.float32)
+    level[peaks.at, peaks.bin] = 20 + peaks.level + rng.normal(0, 2, count)
+    heard = level[peaks.at, peaks.bin]
+
+    def left(begin: int, louder: float) -> Numbers:
+        off = (heard - peaks.level - np.percentile(heard - peaks.level, begin)).astype(float)
+        for group in (peaks.bin // BAND, peaks.moment) * ROUNDS:
+            weight = np.where(off < 0, 1, louder)
+            total = np.bincount(group, weight * np.clip(off, -MOST, MOST))
+            off -= (total / (np.bincount(group, weight) + 0.5))[group]
+        return off
+
+    told = dict(
+        zip(LEVEL_FEATURES, level_features(level, np.zeros(BINS, np.float32), peaks, bent=False), strict=True)
+    )
+    assert told["level_error"] == pytest.approx(np.abs(np.clip(left(50, 1), -MOST, MOST)).mean(), abs=1e-5)
+    assert told["agreement"] == pytest.approx(np.exp(-(left(UNCOVERED, LOUDER) ** 2) / 2).mean(), abs=1e-5)
+    assert told["faintest"] == pytest.approx(min(np.percentile(heard, FAINTEST), CLEAN), abs=1e-5)
