@@ -7,12 +7,14 @@ otherwise: they put peaks in the same places, but not at the same levels. What f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.engine.jit import compiled
 from pipeline.engine.score import Model, Pass, Vector, both_log_odds, model
 from pipeline.engine.spectrum import BINS, Level
 from pipeline.engine.stored import LEVEL_MASK, LEVEL_STEP
@@ -113,44 +115,48 @@ def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPea
 
 
 def _features(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], peaks: HeardPeaks) -> Vector:
-    difference, band = heard - peaks.level, peaks.bin // BAND
-    off = np.clip(_unexplained(difference, band, peaks.moment), -MOST, MOST)
-    over = _unexplained(difference, band, peaks.moment, begin=UNCOVERED, louder=LOUDER)
+    difference, band = (heard - peaks.level).astype(np.float64), peaks.bin // BAND
+    middle, uncovered = _percentiles(difference, 50, UNCOVERED)
+    off = np.clip(_unexplained(difference, band, peaks.moment, begin=middle), -MOST, MOST)
+    over = _unexplained(difference, band, peaks.moment, begin=uncovered, louder=LOUDER)
     above = heard - noise[peaks.bin]
     expected = above - off > EXPECTED_ABOVE
     if expected.sum() < MIN_EXPECTED:
         expected[:] = True
     return np.array(
         [
-            np.mean(np.abs(off[expected])),
+            np.abs(off[expected]).mean(),
             _unsteadiness(off, peaks),
-            np.mean(above > ABOVE_NOISE),
-            min(float(np.percentile(above, FAINTEST)), CLEAN),
-            np.log(len(off)),
-            np.mean(np.exp(-np.square(over[expected]) / 2)),
+            np.count_nonzero(above > ABOVE_NOISE) / len(above),
+            min(*_percentiles(above, FAINTEST), CLEAN),
+            math.log(len(off)),
+            np.exp(-np.square(over[expected]) / 2).mean(),
         ]
     )
 
 
+def _percentiles(values: npt.NDArray[Any], *percents: float) -> list[float]:
+    """As numpy's, which takes ten times as long for a few hundred values."""
+    places = [percent / 100 * (len(values) - 1) for percent in percents]
+    told: list[float] = np.interp(places, np.arange(len(values)), np.sort(values)).tolist()
+    return told
+
+
 def _unexplained(
-    difference: npt.NDArray[np.float32],
+    difference: Vector,
     band: npt.NDArray[np.int32],
     moment: npt.NDArray[np.int32],
     *,
-    begin: int = 50,
+    begin: float,
     louder: float = 1.0,
-) -> npt.NDArray[np.float64]:
+) -> Vector:
     """What is left of the difference in level when every band and every moment may be louder or softer as a whole.
 
-    By how much is first told by the percentile `begin`; what is left over counts by `louder`.
+    By how much is first told by `begin`; what is left over counts by `louder`.
     """
-    left = (difference - np.percentile(difference, begin)).astype(np.float64)
-    for _ in range(ROUNDS):
-        for group in (band, moment):
-            weight = np.where(left < 0, 1.0, louder)
-            total = np.bincount(group, weight * np.clip(left, -MOST, MOST))
-            # One that stands alone would explain itself: half a member that is not off holds it back.
-            left -= (total / (np.bincount(group, weight) + 0.5))[group]
+    left = difference - begin
+    groups = np.empty((2, 1 + max(band.max(), moment.max())))
+    _explain(left, band, moment, ROUNDS, MOST, louder, groups[0], groups[1])
     return left
 
 
@@ -161,3 +167,26 @@ def _unsteadiness(off: npt.NDArray[np.float64], peaks: HeardPeaks) -> float:
     if len(change) < MIN_PAIRS:
         return USUAL_UNSTEADINESS
     return float(np.sqrt(np.mean(np.clip(change, -MOST, MOST) ** 2)))
+
+
+@compiled
+def _explain(
+    left: Vector,
+    band: npt.NDArray[np.int32],
+    moment: npt.NDArray[np.int32],
+    rounds: int,
+    most: float,
+    louder: float,
+    total: Vector,
+    weight: Vector,
+) -> None:
+    for turn in range(2 * rounds):
+        group = moment if turn % 2 else band
+        # One that stands alone would explain itself: half a member that is not off holds it back.
+        total[:], weight[:] = 0.0, 0.5
+        for p in range(left.size):
+            counts = 1.0 if left[p] < 0 else louder
+            total[group[p]] += counts * min(max(left[p], -most), most)
+            weight[group[p]] += counts
+        for p in range(left.size):
+            left[p] -= total[group[p]] / weight[group[p]]
