@@ -6,7 +6,7 @@ It reads the probe's spectrogram, not its peaks, so no peak need survive noise, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,16 @@ import numpy.typing as npt
 from pipeline.engine.jit import compiled
 from pipeline.engine.peaks import BLOCK
 from pipeline.engine.spectrum import Level
-from pipeline.engine.stored import BIN_MASK, CLASS_BIT, CLASS_MASK, LEVEL_STEP, STEP_BIT, StoredPeaks
+from pipeline.engine.stored import (
+    BIN_MASK,
+    CLASS_BIT,
+    CLASS_MASK,
+    LEVEL_BIT,
+    LEVEL_MASK,
+    LEVEL_STEP,
+    STEP_BIT,
+    StoredPeaks,
+)
 
 CLIP_LOW: Final = -2.0
 CLIP_HIGH: Final = 3.0
@@ -62,7 +71,9 @@ class HeardPeaks:
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> HeardPeaks:
         """These peaks."""
-        return HeardPeaks(*(getattr(self, each.name)[chosen] for each in fields(self)))
+        return HeardPeaks(
+            self.at[chosen], self.bin[chosen], self.weight[chosen], self.level[chosen], self.moment[chosen]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +151,17 @@ def peaks_under(
 ) -> HeardPeaks:
     """The track's peaks that should be heard in a probe starting at `frame`, in the probe's own frames and bins."""
     first_block = max(frame // BLOCK, 0)
-    last_block = min((frame + int(frames * tempo)) // BLOCK + 1, len(peaks.first) - 1)
-    stored = peaks.between(first_block, max(last_block, first_block))
-    at = np.rint((stored.frame - frame) / tempo).astype(np.int32)
-    bin_heard = stored.bin - np.int32(shift)
-    moment = (stored.frame // MOMENT - first_block * (BLOCK // MOMENT)).astype(np.int32)
-    level = np.float32(-LEVEL_STEP) * (stored.level + np.float32(0.5))
-    heard = (at >= 0) & (at < frames) & (bin_heard >= 0) & (bin_heard < bins)
-    return HeardPeaks(at, bin_heard, CLASS_WEIGHT[stored.rank_class], level, moment).only(heard)
+    end_block = max(min((frame + int(frames * tempo)) // BLOCK + 1, len(peaks.first) - 1), first_block)
+    bounds = peaks.first[first_block : end_block + 1]
+    room = int(bounds[-1]) - int(bounds[0])
+    at, bin_heard, moment = (np.empty(room, np.int32) for _ in range(3))
+    weight, level = np.empty(room, np.float32), np.empty(room, np.float32)
+    layout = (BLOCK, BIN_MASK, CLASS_BIT, CLASS_MASK, STEP_BIT, LEVEL_BIT, LEVEL_MASK)
+    heard = _under(
+        bounds, peaks.packed, CLASS_WEIGHT, LEVEL_STEP, MOMENT, layout, first_block * BLOCK - frame, frames,
+        float(tempo), shift, bins, at, bin_heard, weight, level, moment,
+    )  # fmt: skip
+    return HeardPeaks(at[:heard], bin_heard[:heard], weight[:heard], level[:heard], moment[:heard])
 
 
 def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
@@ -158,20 +172,20 @@ def peaks_shared(one: HeardPeaks, other: HeardPeaks) -> float:
 def shares(tracks: Sequence[HeardPeaks]) -> npt.NDArray[np.float64]:
     """`peaks_shared` of each (row) with each (column) of up to eight tracks: [tracks, tracks]."""
     shared = np.zeros((len(tracks), len(tracks)))
-    heard = [track for track in tracks if len(track.at)]
+    heard = [number for number, track in enumerate(tracks) if len(track.at)]
     if not heard:
         return shared
+    sizes = np.array([len(tracks[number].at) for number in heard])
+    at, bins = (np.concatenate([getattr(tracks[n], each) for n in heard]) + 1 for each in ("at", "bin"))
     # A map with a bit for each track, set where it has a peak, then also beside it.
-    size = max(track.at.max() for track in heard) + 3, max(track.bin.max() for track in heard) + 3
-    near = np.zeros(size, np.uint8)
-    for number, track in enumerate(tracks):
-        near[track.at + 1, track.bin + 1] |= np.uint8(1 << number)
+    near = np.zeros((at.max() + 2, bins.max() + 2), np.uint8)
+    for number in heard:
+        near[tracks[number].at + 1, tracks[number].bin + 1] |= np.uint8(1 << number)
     near[1:-1] |= near[:-2] | near[2:]
     near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
-    for number, track in enumerate(tracks):
-        if len(track.at):
-            bits = np.unpackbits(near[track.at + 1, track.bin + 1, None], axis=1, bitorder="little")
-            shared[:, number] = bits[:, : len(tracks)].mean(axis=0)
+    bits = np.unpackbits(near[at, bins, None], axis=1, count=len(tracks), bitorder="little")
+    met = np.add.reduceat(bits, np.cumsum(sizes) - sizes, axis=0, dtype=np.int64)
+    shared[:, heard] = (met / sizes[:, None]).T
     return shared
 
 
@@ -182,6 +196,44 @@ def near_peaks(peaks: HeardPeaks, shape: tuple[int, ...]) -> npt.NDArray[np.bool
     near[1:-1] |= near[:-2] | near[2:]
     near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
     return near[1:-1, 1:-1]
+
+
+@compiled
+def _under(
+    bounds: npt.NDArray[np.uint32],
+    packed: npt.NDArray[np.uint16],
+    class_weight: npt.NDArray[np.float32],
+    level_step: float,
+    moment_frames: int,
+    layout: tuple[int, int, int, int, int, int, int],
+    begins: int,
+    frames: int,
+    tempo: float,
+    shift: int,
+    width: int,
+    at: npt.NDArray[np.int32],
+    bins: npt.NDArray[np.int32],
+    weight: npt.NDArray[np.float32],
+    level: npt.NDArray[np.float32],
+    moment: npt.NDArray[np.int32],
+) -> int:
+    # `bounds` are those of the blocks, of which the first begins so many frames after the probe.
+    block, bin_mask, class_bit, class_mask, step_bit, level_bit, level_mask = layout
+    found = 0
+    for b in range(bounds.size - 1):
+        frame = b * block
+        for p in range(bounds[b], bounds[b + 1]):
+            peak = np.int64(packed[p])
+            frame += int(peak >> step_bit)
+            heard_at, heard = int(np.rint((begins + frame) / tempo)), (peak & bin_mask) - shift
+            if not (0 <= heard_at < frames and 0 <= heard < width):
+                continue
+            at[found], bins[found] = heard_at, heard
+            weight[found] = class_weight[peak >> class_bit & class_mask]
+            level[found] = -level_step * (np.float64(peak >> level_bit & level_mask) + 0.5)
+            moment[found] = frame // moment_frames
+            found += 1
+    return found
 
 
 @compiled
