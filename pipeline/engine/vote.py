@@ -111,7 +111,7 @@ def _most_voted(ballot: Ballot, carried: bool, most: int) -> Places:
     room = most * 2
     cells, votes = np.empty(room, np.int32), np.empty(room, np.int32)
     tops, histogram = np.empty(ballot.shape[1] // _RUN, np.int32), np.zeros(_MOST_VOTES + 1, np.int32)
-    found = _best(ballot, carried, _RUN, room, tops, histogram, cells, votes)
+    found = _best(ballot, carried, room, np.empty(_RUN, np.int32), tops, histogram, cells, votes)
     order = np.argsort(-votes[:found], kind="stable")[:most]
     # Though fewer than `most` be found, more may have votes: cells beside the best are none, but count as such.
     unseen_votes = int(votes[order[-1]]) if found else 0
@@ -156,25 +156,35 @@ def _count(
 
 
 @compiled
-def _both(ballot: Ballot, cell: int) -> int:
-    """The votes of a cell and the next."""
-    low = np.int64(ballot[0, cell]) + np.int64(ballot[0, cell + 1])
-    return int(low + 256 * (np.int64(ballot[1, cell]) + np.int64(ballot[1, cell + 1])))
+def _votes(ballot: Ballot, cell: int) -> int:
+    return int(np.int64(ballot[0, cell]) + 256 * np.int64(ballot[1, cell]))
+
+
+@compiled
+def _score(ballot: Ballot, carried: bool, first: int, score: npt.NDArray[np.int32]) -> None:
+    """The score of each cell of a run: its votes and those of the next. Without branches, many at once."""
+    low, next_low = ballot[0, first:], ballot[0, first + 1 :]
+    for c in range(score.size):
+        score[c] = np.int32(low[c]) + np.int32(next_low[c])
+    if carried:
+        high, next_high = ballot[1, first:], ballot[1, first + 1 :]
+        for c in range(score.size):
+            score[c] += np.int32(256) * (np.int32(high[c]) + np.int32(next_high[c]))
 
 
 @compiled
 def _best(
     ballot: Ballot,
     carried: bool,
-    run: int,
     enough: int,
+    score: npt.NDArray[np.int32],
     tops: npt.NDArray[np.int32],
     histogram: npt.NDArray[np.int32],
     cells: npt.NDArray[np.int32],
     scores: npt.NDArray[np.int32],
 ) -> int:
     """Collect the cells that outdo their neighbours and reach the score of the one that is `enough`-th."""
-    most_votes = histogram.size - 1
+    run, most_votes = score.size, histogram.size - 1
     for r in range(tops.size):
         here, beside = ballot[0, r * run : (r + 1) * run], ballot[0, r * run + 1 :]
         top = np.uint16(0)
@@ -182,21 +192,23 @@ def _best(
             top = max(top, np.uint16(np.uint16(here[c]) + np.uint16(beside[c])))
         tops[r] = top
         if carried:
-            for c in range(r * run, (r + 1) * run):
-                tops[r] = max(tops[r], _both(ballot, c))
+            _score(ballot, carried, r * run, score)
+            for c in range(run):
+                tops[r] = max(tops[r], score[c])
         histogram[min(tops[r], most_votes)] += 1
     # The best of a run may be the empty cell before the next. So among twice as many runs there are `enough` cells.
     floor, above = most_votes, histogram[most_votes]
     while floor > 1 and above < 2 * enough:
         floor -= 1
         above += histogram[floor]
-    for score in range(histogram.size):
-        histogram[score] = 0
+    histogram[:] = 0
     for r in range(tops.size):
         if tops[r] >= floor:
-            for c in range(r * run, (r + 1) * run):
-                if ballot[0, c] or ballot[1, c]:
-                    histogram[min(_both(ballot, c), most_votes)] += 1
+            _score(ballot, carried, r * run, score)
+            for c in range(run):
+                # Few come so far. Asked for first, the machine guesses right nearly always.
+                if score[c] >= floor and _votes(ballot, r * run + c):
+                    histogram[min(score[c], most_votes)] += 1
     above, bar = 0, most_votes
     while bar > 1 and above + histogram[bar] < enough:
         above += histogram[bar]
@@ -207,14 +219,17 @@ def _best(
         for r in range(tops.size):
             if tops[r] < bar + beyond:
                 continue
-            for c in range(r * run, (r + 1) * run):
-                both = _both(ballot, c)
-                if (both > bar) != beyond or both < bar or found == cells.size:
+            _score(ballot, carried, r * run, score)
+            for c in range(run):
+                if score[c] < bar or (score[c] > bar) != beyond or found == cells.size:
                     continue
-                if not (ballot[0, c] or ballot[1, c]):
-                    continue
+                cell = r * run + c
+                own = _votes(ballot, cell)
+                # What two neighbours score shares a cell, so that the other two tell which of them scores more.
+                over_next = own > _votes(ballot, cell + 2)
+                over_last = cell == 0 or _votes(ballot, cell + 1) >= _votes(ballot, cell - 1)
                 # Of equals the later one, so that a place has one cell at most.
-                if both > _both(ballot, c + 1) and (c == 0 or both >= _both(ballot, c - 1)):
-                    cells[found], scores[found] = c, both
+                if own and over_next and over_last:
+                    cells[found], scores[found] = cell, score[c]
                     found += 1
     return found
