@@ -200,7 +200,7 @@ def _largest_run(values: npt.NDArray[Any]) -> tuple[int, int]:
 def speaks_for(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> npt.NDArray[np.float64]:
     """How much each frame of the probe speaks for the track, if it fits as well there as in that span: [frames]."""
     z = query.z_map[peaks.at, peaks.bin]
-    inside = peaks.inside(span)
-    usual = np.average(z[inside], weights=peaks.weight[inside]) if inside.any() else 1.0
+    weight = peaks.weight * peaks.inside(span)
+    usual = np.sum(weight * z) / np.sum(weight) if weight.any() else 1.0
     over = peaks.weight * (z - SPAN_SHARE * usual) * usual
     return np.bincount(peaks.at, weights=over, minlength=query.frames).astype(np.float64)

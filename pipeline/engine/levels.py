@@ -96,7 +96,7 @@ def no_cover_log_odds(judge: Model, measured: Vector, bearing: Bearing) -> float
 
 def beside_music(music_log_odds: float, measured: Vector) -> Vector:
     """What `level_features` measured, with what else tells accidents: [FEATURES_BESIDE_MUSIC]."""
-    return np.append(np.clip(music_log_odds, -SURE, SURE), measured[:-1])
+    return np.array([min(max(music_log_odds, -SURE), SURE), *measured[:-1].tolist()])
 
 
 def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks, *, bent: bool) -> Vector:

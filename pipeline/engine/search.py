@@ -26,6 +26,8 @@ SCORED: Final = 8
 
 CROWD_RANK: Final = 2
 """The third best of the other tracks shows what accident alone achieves: two more may also be heard."""
+TOLD: Final = SCORED + CROWD_RANK + 1
+"""Tracks of a shard whose fit bears on the odds of those that are scored."""
 MIN_CROWD: Final = 50
 NO_CROWD_LOG_ODDS: Final = -0.5
 """Added in a catalogue of fewer tracks, where it also says little that nobody else has votes: among 3 to 40 tracks, 2
@@ -266,13 +268,18 @@ def verified(
     bend: Bend,
     unseen_votes: int = 0,
 ) -> list[Candidate]:
-    """The tracks of those numbers at those frames of a shard [places], each where it fits best, by falling z."""
+    """The tracks of those numbers at those frames of a shard [places], each where it fits best, by falling z.
+
+    Only the TOLD best of them and, of the others, the one with most votes: no more is asked of the others.
+    """
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, part.shard.peaks, frame, tempo, shift)
     by_fit = np.argsort(-fit.z, kind="stable")
     best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
-    chosen = (each[best_of_each].tolist() for each in (number, fit.frame, votes, fit.z))
+    rest = best_of_each[TOLD:]
+    told = np.append(best_of_each[:TOLD], rest[np.argsort(-votes[rest], kind="stable")[:1]])
+    columns = (each[told].tolist() for each in (number, fit.frame, votes, fit.z))
     return [
         Candidate(part, number, frame, bend.tempo, bend.shift, votes, z, unseen_votes)
-        for number, frame, votes, z in zip(*chosen, strict=True)
+        for number, frame, votes, z in zip(*columns, strict=True)
     ]

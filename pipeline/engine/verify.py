@@ -176,16 +176,17 @@ def shares(tracks: Sequence[HeardPeaks]) -> npt.NDArray[np.float64]:
     if not heard:
         return shared
     sizes = np.array([len(tracks[number].at) for number in heard])
-    at, bins = (np.concatenate([getattr(tracks[n], each) for n in heard]) + 1 for each in ("at", "bin"))
+    begins = np.cumsum(sizes) - sizes
+    at, bins = (np.concatenate([getattr(tracks[n], each) for n in heard]) for each in ("at", "bin"))
     # A map with a bit for each track, set where it has a peak, then also beside it.
-    near = np.zeros((at.max() + 2, bins.max() + 2), np.uint8)
-    for number in heard:
-        near[tracks[number].at + 1, tracks[number].bin + 1] |= np.uint8(1 << number)
+    near = np.zeros((at.max() + 3, bins.max() + 3), np.uint8)
+    cells, flat = (at + 1) * near.shape[1] + bins + 1, near.reshape(-1)
+    for number, own in zip(heard, np.split(cells, begins[1:]), strict=True):
+        flat[own] |= np.uint8(1 << number)
     near[1:-1] |= near[:-2] | near[2:]
     near[:, 1:-1] |= near[:, :-2] | near[:, 2:]
-    bits = np.unpackbits(near[at, bins, None], axis=1, count=len(tracks), bitorder="little")
-    met = np.add.reduceat(bits, np.cumsum(sizes) - sizes, axis=0, dtype=np.int64)
-    shared[:, heard] = (met / sizes[:, None]).T
+    bits = np.unpackbits(flat[cells][None], axis=0, count=len(tracks), bitorder="little")
+    shared[:, heard] = np.add.reduceat(bits, begins, axis=1, dtype=np.int64) / sizes
     return shared
 
 
