@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.engine.heard import Heard, speaks_for
 from pipeline.engine.query import Query
+from pipeline.engine.score import Pass
 from pipeline.engine.search import SAME_PEAKS_SHARE
 from pipeline.engine.verify import HeardPeaks, near_peaks, peaks_shared
 
@@ -85,7 +86,8 @@ def parted(query: Query, groups: Sequence[Group]) -> list[Group]:
 
 def same_recording(best: Heard, other: Heard) -> bool:
     """Whether the other track is the same recording as the first, under another name."""
-    if other.candidate.z < SAME_Z_SHARE * best.candidate.z:
+    by_votes = best.candidate.by is other.candidate.by is Pass.OUTVOTING
+    if other.candidate.z < SAME_Z_SHARE * best.candidate.z and not by_votes:
         return False
     overlap = min(best.span[1], other.span[1]) - max(best.span[0], other.span[0])
     if overlap < SAME_SPAN_SHARE * (best.span[1] - best.span[0]):

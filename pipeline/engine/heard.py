@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.engine.bent import at_any_tempo, refined, search_bent
 from pipeline.engine.levels import Bearing, level_features, recording_log_odds
+from pipeline.engine.outvoting import search_outvoting
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.score import Pass, evenness, fits_evenly
 from pipeline.engine.search import Candidate, Part, search_plain, search_scanned
@@ -98,6 +99,8 @@ def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
     """
     found = [hear(query, candidate) for candidate in search_plain(query, parts)]
     if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
+        found += [hear(query, candidate) for candidate in search_outvoting(query, parts)]
+    if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
         found += [hear(query, candidate) for candidate in search_scanned(query, parts)]
     if not any(heard.certain(NAMED_LOG_ODDS) and heard.candidate.nearly_as_it_is for heard in found):
         found += [hear(query, candidate) for candidate in search_bent(query, parts)]
@@ -121,6 +124,8 @@ def _strength(heard: Heard) -> tuple[bool, float]:
 def hear(query: Query, candidate: Candidate) -> Heard:
     """The candidate at the tempo and pitch at which it is heard best, near those it was found at."""
     heard = hear_there(query, candidate)
+    if candidate.by is Pass.OUTVOTING:
+        return heard  # z would move it elsewhere
     refused = heard.log_odds < NAMED_LOG_ODDS
     if refused and candidate.as_it_is and candidate.log_odds >= WORTH_REFINING:
         # The plain pass also finds what is 1 % too fast, of which no level is what it should be.
@@ -141,7 +146,8 @@ def hear_there(query: Query, candidate: Candidate) -> Heard:
     log_odds = candidate.log_odds
     if log_odds < WORTH_A_LOOK:
         return Heard(query, candidate, log_odds, peaks, frames)
-    span = heard_span(query, peaks)
+    # Of what nothing stands out, no moment fits better than another.
+    span = (0, query.frames - 1) if candidate.by is Pass.OUTVOTING else heard_span(query, peaks)
     if (here := peaks.inside(span)).any():
         by = candidate.by if candidate.as_it_is else Pass.BENT
         measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)

@@ -43,6 +43,8 @@ class Pass(StrEnum):
 
     PLAIN = "plain"
     """Voting, for music as it is."""
+    OUTVOTING = "outvoting"
+    """Voting alone, for music as it is of which nothing stands out."""
     SCANNED = "scanned"
     """Every place, for music as it is."""
     BENT = "bent"
@@ -56,7 +58,7 @@ class Pass(StrEnum):
     @property
     def no_accident(self) -> str:
         """The model that tells at second sight, by levels as well, whether what was found is there at all."""
-        return f"{self}_no_accident"
+        return f"{self.music if self is Pass.OUTVOTING else self}_no_accident"
 
     @property
     def no_cover(self) -> str:

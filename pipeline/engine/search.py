@@ -21,6 +21,8 @@ from pipeline.engine.vote import Ballot, Roll, ballot_for, vote
 
 PLACES: Final = 100
 """Places that voting hands to verification."""
+CELL_MIDDLE: Final = 4
+"""Frames: the cell that voted holds offsets 0 to 3, its neighbour 4 to 7."""
 SCORED: Final = 8
 """Tracks that verification hands to scoring."""
 
@@ -255,8 +257,7 @@ def places(
     shard = part.shard
     voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, part.roll, most=most)
     number = part.roll.owners(voted.frame)
-    # The cell that voted holds offsets 0 to 3, its neighbour 4 to 7: look around their middle.
-    return verified(query, part, number, voted.frame + 4, voted.votes, bend, voted.unseen_votes)
+    return verified(query, part, number, voted.frame + CELL_MIDDLE, voted.votes, bend, voted.unseen_votes)
 
 
 def verified(

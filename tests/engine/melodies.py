@@ -69,6 +69,20 @@ def pure_tones(seed: int, length_s: float) -> Pcm:
     return to_pcm(sound + 1e-4 * np.abs(sound).max() * rng.standard_normal(len(sound)))
 
 
+def drone(seed: int, length_s: float) -> Pcm:
+    """A chord that sounds all the time, of which nothing stands out but by the drum that is struck over it."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(length_s * RATE_HZ)) / RATE_HZ
+    pitches_hz = 110 * 2 ** ((np.array([0, 7, 12, 16, 19, 24, 28, 31]) + seed % 5) / 12)
+    partials = [(hz * n, n) for hz in pitches_hz for n in range(1, 5) if hz * n < RATE_HZ / 2 - 500]
+    sound = np.sum([np.sin(2 * np.pi * hz * time_s + rng.uniform(0, 6)) / n for hz, n in partials], axis=0)
+    start_s = 0.0
+    while start_s < length_s - 0.5:
+        _add(sound, start_s, 8 * rng.standard_normal(800) * np.exp(-np.arange(800) / 150))
+        start_s += rng.choice([0.22, 0.33, 0.44])
+    return to_pcm(sound)
+
+
 def wind(seed: int, length_s: float) -> Pcm:
     """Noise that swells and drops from second to second."""
     rng = np.random.default_rng(seed)
