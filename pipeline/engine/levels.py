@@ -182,11 +182,13 @@ def _explain(
 ) -> None:
     for turn in range(2 * rounds):
         group = moment if turn % 2 else band
-        # One that stands alone would explain itself: half a member that is not off holds it back.
-        total[:], weight[:] = 0.0, 0.5
+        for g in range(total.size):
+            # One that stands alone would explain itself: half a member that is not off holds it back.
+            total[g], weight[g] = 0.0, 0.5
         for p in range(left.size):
-            counts = 1.0 if left[p] < 0 else louder
-            total[group[p]] += counts * min(max(left[p], -most), most)
+            off, counts = left[p], 1.0 if left[p] < 0 else louder
+            off = most if off > most else off
+            total[group[p]] += counts * (-most if off < -most else off)
             weight[group[p]] += counts
         for p in range(left.size):
             left[p] -= total[group[p]] / weight[group[p]]

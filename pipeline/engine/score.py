@@ -241,8 +241,8 @@ def _fit_here(
         if weight[p] > strong:
             strong_total += heard
             strong_peaks += 1
-    for each in square:
-        squares += each
+    for group in range(square.size):
+        squares += square[group]
     return (
         _steadiness(total, square),
         hits / weights if weights else 0.0,
@@ -254,19 +254,17 @@ def _fit_here(
 @compiled
 def _steadiness(total: Vector, square: Vector) -> float:
     """Student's t of the z scores of the groups: high if all of them fit alike."""
-    told, mean, variance = 0, 0.0, 0.0
+    told, mean, mean_square = 0, 0.0, 0.0
     for group in range(square.size):
         if square[group]:
-            told += 1
-            mean += total[group] / np.sqrt(square[group])
+            z = total[group] / np.sqrt(square[group])
+            told, mean, mean_square = told + 1, mean + z, mean_square + z * z
     if told < 3:
         return 0.0
-    mean /= told
-    for group in range(square.size):
-        if square[group]:
-            variance += (total[group] / np.sqrt(square[group]) - mean) ** 2 / told
+    mean, mean_square = mean / told, mean_square / told
+    spread = np.sqrt(max(mean_square - mean * mean, 0.0))
     # The 0.5 keeps a handful of equal groups from looking infinitely certain.
-    return float(mean / ((np.sqrt(variance) + 0.5) / np.sqrt(told)))
+    return float(mean / ((spread + 0.5) / np.sqrt(told)))
 
 
 @compiled
@@ -278,12 +276,14 @@ def _z_at_shifts(
     shifts: npt.NDArray[np.int32],
     z: Vector,
 ) -> None:
-    frames, width = z_map.shape
+    # Unsigned, what lies before the map lies far behind it: one question in place of two.
+    frames, width = np.uint64(z_map.shape[0]), np.uint64(z_map.shape[1])
     for s in range(shifts.shape[0]):
+        later, higher = np.int64(shifts[s, 0]), np.int64(shifts[s, 1])
         total, square = 0.0, 0.0
         for p in range(at.size):
-            t, b = at[p] + shifts[s, 0], bins[p] + shifts[s, 1]
-            if 0 <= t < frames and 0 <= b < width:
+            t, b = np.uint64(at[p] + later), np.uint64(bins[p] + higher)
+            if t < frames and b < width:
                 total += weight[p] * z_map[t, b]
                 square += weight[p] * weight[p]
         z[s] = total / np.sqrt(square) if square else 0.0

@@ -201,7 +201,8 @@ def _best(
     while floor > 1 and above < 2 * enough:
         floor -= 1
         above += histogram[floor]
-    histogram[:] = 0
+    for votes in range(histogram.size):
+        histogram[votes] = 0
     for r in range(tops.size):
         if tops[r] >= floor:
             _score(ballot, carried, r * run, score)
