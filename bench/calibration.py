@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.answers import Guess, kept
-from bench.fitting import KNOTS, worth, write_worth
+from bench.fitting import GRADES_BELOW, KNOTS, graded, worth, write_worth
 from pipeline.engine.score import Vector
 
 TENTHS = 10
@@ -106,12 +106,13 @@ def diagram(guesses: Sequence[Guess], title: str) -> str:
     return "\n".join([*drawn, "</svg>", ""])
 
 
-def correct(guesses: Sequence[Guess]) -> Vector:
-    """Make confidence what these guesses got; what log-odds of KNOTS are then worth."""
+def correct(guesses: Sequence[Guess]) -> tuple[Vector, Vector]:
+    """Make confidence what these guesses got; what log-odds of KNOTS are worth, and the grades of what is not named."""
     said = [guess for guess in guesses if guess.log_odds is not None]
-    told = worth(np.array([guess.log_odds for guess in said]), np.array([guess.right for guess in said]))
-    write_worth(told)
-    return told
+    odds, right = np.array([guess.log_odds for guess in said]), np.array([guess.right for guess in said])
+    told, grades = worth(odds, right), graded(odds, right)
+    write_worth(told, grades)
+    return told, grades
 
 
 def main() -> None:
@@ -134,7 +135,9 @@ def main() -> None:
     if options.svg is not None:
         options.svg.write_text(diagram(guesses, f"{len(guesses)} answers by their confidence"), "utf-8")
     if options.correct:
-        print("\nlog-odds of", *KNOTS, "are now worth", *np.round(correct(guesses), 2))
+        told, grades = correct(guesses)
+        print("\nlog-odds of", *KNOTS, "are now worth", *np.round(told, 2))
+        print("of what is not named, below", *GRADES_BELOW, "are right", *np.round(grades, 2))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import score
+from pipeline.engine.heard import NAMED_LOG_ODDS
 from pipeline.engine.score import Vector
 
 SCORE: Final = Path(score.__file__).with_name("score.json")
@@ -24,6 +25,8 @@ HOPELESS: Final = -3.0
 
 KNOTS: Final = (-8.0, -2.0, 0.0, 2.0, 8.0)
 """Log-odds between which what they are worth is interpolated, and beyond which it is that of the last."""
+GRADES_BELOW: Final = (-4.0, -1.0, 1.0, NAMED_LOG_ODDS)
+"""Log-odds at which the grades of what is not named end."""
 
 
 class Judged(Protocol):
@@ -96,6 +99,15 @@ def worth(said: Vector, right: npt.NDArray[np.bool_]) -> Vector:
     return told
 
 
+def graded(said: Vector, right: npt.NDArray[np.bool_]) -> Vector:
+    """How many of those that were said, of each grade, were right: a share for each."""
+    grade = np.searchsorted(GRADES_BELOW, said, side="right")
+    shares = np.array([right[grade == number].mean() for number in range(len(GRADES_BELOW))])
+    if not (np.diff(shares) > 0).all():
+        raise ValueError(f"answers of the grades are right by {shares}: they are too few")
+    return shares
+
+
 def _by_knot(log_odds: Vector) -> Vector:
     within = np.clip(log_odds, KNOTS[0], KNOTS[-1])
     return np.column_stack([within, *(np.maximum(within - knot, 0) for knot in KNOTS[1:-1])])
@@ -151,9 +163,10 @@ def write(models: Mapping[str, score.Model], features: Sequence[str]) -> None:
     )
 
 
-def write_worth(told: Vector) -> None:
-    """Put what log-odds of KNOTS are worth where the engine reads it."""
-    _keep({"confidence": {"log_odds": list(KNOTS), "worth": _numbers(told)}})
+def write_worth(told: Vector, grades: Vector) -> None:
+    """Put what log-odds of KNOTS are worth, and the grades of what is not named, where the engine reads it."""
+    right = {"below": list(GRADES_BELOW), "right": [round(float(share), 2) for share in grades]}
+    _keep({"confidence": {"log_odds": list(KNOTS), "worth": _numbers(told), "grades": right}})
 
 
 def _numbers(vector: Vector) -> list[float]:

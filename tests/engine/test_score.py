@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.fitting import KNOTS, worth
+from bench.fitting import KNOTS, graded, worth
 from pipeline.engine.heard import NAMED_LOG_ODDS
 from pipeline.engine.score import EVEN, confidence, fits_evenly
 
@@ -17,9 +17,22 @@ def test_the_likelier_is_never_claimed_with_less_confidence(log_odds: float, mor
     assert 0 < confidence(log_odds) <= confidence(log_odds + more) < 1
 
 
-def test_a_name_claims_99_percent_and_even_odds_claim_about_half() -> None:
+def test_a_name_claims_99_percent_and_what_is_not_named_one_of_four_grades() -> None:
     assert confidence(NAMED_LOG_ODDS) > 0.99
-    assert 0.3 < confidence(0) < 0.7
+    assert len({confidence(log_odds) for log_odds in np.arange(-50, NAMED_LOG_ODDS, 0.1)}) == 4
+    assert confidence(np.nextafter(NAMED_LOG_ODDS, 0)) < 0.95
+
+
+def test_a_grade_is_the_share_of_its_answers_that_were_right() -> None:
+    said = np.repeat([-5.0, -2.0, 0.0, 3.0, 7.0], 100)
+    right = np.concatenate([np.arange(100) < share for share in (4, 20, 50, 90, 100)])
+
+    assert graded(said, right).tolist() == [0.04, 0.2, 0.5, 0.9]
+
+
+def test_grades_of_which_the_likelier_one_was_right_less_often_are_refused() -> None:
+    with pytest.raises(ValueError, match="too few"):
+        graded(np.array([-5.0, -2.0, 0.0, 3.0]), np.array([True, False, True, True]))
 
 
 def test_answers_that_are_right_as_often_as_they_say_are_worth_what_they_say() -> None:
