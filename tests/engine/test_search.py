@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.engine import search
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, bearing_on, hear, heard_best
 from pipeline.engine.query import make_query
+from pipeline.engine.score import Others, Pass
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -312,3 +314,22 @@ def test_what_was_not_certain_enough_can_be_asked_for(catalogue: Catalogue) -> N
     assert all(0 <= candidate.confidence < 0.7 for candidate in candidates)
     odds = [candidate.log_odds for candidate in candidates]
     assert odds == sorted(odds, reverse=True)
+
+
+def test_tracks_that_are_not_told_of_change_no_odds(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [make_query(noisy(cut(tune(seed), 5, 6), -6, seed)) for seed in range(200, 212)]
+
+    def judged() -> list[list[float]]:
+        found = [search_plain(query, catalogue.parts) for query in queries if query]
+        return [candidate.features.tolist() for candidates in found for candidate in candidates]
+
+    monkeypatch.setattr(search, "SCORED", 2)
+    monkeypatch.setattr(search, "TOLD", 2 + search.CROWD_RANK + 1)
+    monkeypatch.setitem(search.USUAL, Pass.PLAIN, Others(0.1, 0.1, 0, 0))  # whatever others reach counts
+    few = judged()
+    monkeypatch.setattr(search, "TOLD", 1000)
+
+    assert few == judged()
+    assert len(few) == 2 * len(queries)
