@@ -25,7 +25,7 @@ HOPELESS: Final = -3.0
 
 KNOTS: Final = (-8.0, -2.0, 0.0, 2.0, 8.0)
 """Log-odds between which what they are worth is interpolated, and beyond which it is that of the last."""
-GRADES_BELOW: Final = (-4.0, -1.0, 1.0, NAMED_LOG_ODDS)
+GRADES_BELOW: Final = (1.0, NAMED_LOG_ODDS)
 """Log-odds at which the grades of what is not named end."""
 
 

@@ -141,8 +141,8 @@ def model(name: str, measures: tuple[str, ...] = FEATURES) -> Model:
 def confidence(log_odds: float) -> float:
     """How many of the answers that were judged so were right, among answers about music that nothing was fitted on.
 
-    What is too unlikely to be named has one of four grades: what a guess is worth depends on the music that is known,
-    and a finer scale, fitted to one music, was off by up to 13 points on the next.
+    What is too unlikely to be named has one of two grades: what a guess is worth depends on the known music, and
+    finer scales, fitted to one music, were off by 13 to 17 points on the next.
     """
     judged, worth, below, right = _worth()
     if log_odds < below[-1]:
