@@ -83,6 +83,24 @@ def drone(seed: int, length_s: float) -> Pcm:
     return to_pcm(sound)
 
 
+def machine(seed: int, beat_s: float, length_s: float) -> Pcm:
+    """A tune over the drum machine that all of these have, whatever the seed."""
+    rng, kit, decay = np.random.default_rng(seed), np.random.default_rng(1), np.arange(1600)
+    bass = 3 * np.sin(2 * np.pi * np.cumsum(60 + 120 * np.exp(-decay / 200)) / RATE_HZ) * np.exp(-decay / 500)
+    snare, hat = (kit.standard_normal(1600) * np.exp(-decay / fade) for fade in (150, 80))
+    hat = signal.lfilter([1, -0.9], [1], hat)
+    sound = np.zeros(round(length_s * RATE_HZ))
+    for step, start_s in enumerate(np.arange(0, length_s - 0.5, beat_s / 2)):
+        for drum in ((bass,), (hat,), (snare, hat), (hat,))[step % 4]:
+            _add(sound, start_s, drum)
+    start_s = 0.0
+    while start_s < length_s - 1.5:
+        timbre = rng.uniform(0.1, 1, 6) / np.arange(1, 7)
+        _add(sound, start_s, _note(220 * 2 ** (int(rng.integers(0, 20)) / 12), rng.uniform(0.3, 1.0), timbre))
+        start_s += beat_s * int(rng.integers(1, 3))
+    return to_pcm(sound)
+
+
 def wind(seed: int, length_s: float) -> Pcm:
     """Noise that swells and drops from second to second."""
     rng = np.random.default_rng(seed)

@@ -22,6 +22,7 @@ from tests.engine.melodies import (
     bells,
     cut,
     entry,
+    machine,
     noisy,
     to_pcm,
     tune,
@@ -57,6 +58,19 @@ def test_a_clip_is_named_with_its_place(catalogue: Catalogue, length_s: int) -> 
         assert (hit.start_s, hit.end_s) == (0, length_s)
         assert (hit.tempo, hit.pitch) == (1, 1)
         assert hit.confidence > 0.95
+
+
+def test_who_has_only_the_drums_of_music_that_is_played_slower_is_not_named_for_it(tmp_path: Path) -> None:
+    with Catalogue.open(tmp_path, create=True) as made:
+        for tempo in (0.91, 0.93):
+            slower = KnownTrack(f"same drums, {tempo} times as fast")
+            made.add([Entry(slower, [machine(2, 0.5 / tempo, 60)])])
+        made.add([Entry(KnownTrack("known"), [machine(1, 0.5, 60)]), *map(entry, KNOWN)])
+
+        for tempo in (0.91, 0.93):
+            for start_s in (10.3, 22.7, 35.1):
+                heard = at_tempo(cut(machine(1, 0.5, 60), start_s, 6), tempo)[: 5 * RATE_HZ]
+                assert names(made, noisy(heard, 5)) == ["known"]
 
 
 def test_noise_as_loud_as_the_music_is_heard_through(catalogue: Catalogue) -> None:
