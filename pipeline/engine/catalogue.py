@@ -13,8 +13,10 @@ import numpy as np
 
 from pipeline.engine import store
 from pipeline.engine.fingerprint import Fingerprint, fingerprint
+from pipeline.engine.heard import WORTH_A_LOOK, hear_there
 from pipeline.engine.hits import Hit, find_candidates, find_hits
-from pipeline.engine.search import Part
+from pipeline.engine.query import make_query
+from pipeline.engine.search import Part, search_plain
 from pipeline.engine.shard import MAX_FRAMES, frames_taken
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
@@ -112,7 +114,12 @@ class Catalogue:
 
     def warm_up(self) -> None:
         """Search for noise: an installation's first search compiles for seconds, and later ones find that kept."""
-        self.search(np.random.default_rng(0).integers(-9000, 9000, int(MIN_SEGMENT_S * RATE_HZ), np.int16))
+        noise = np.random.default_rng(0).integers(-9000, 9000, int(MIN_SEGMENT_S * RATE_HZ), np.int16)
+        self.search(noise)
+        if (query := make_query(noise)) is not None:
+            for candidate in search_plain(query, self._state.parts)[:1]:
+                # No track is likely enough under noise to have its levels looked at.
+                hear_there(query, replace(candidate, log_odds=WORTH_A_LOOK))
 
     def add(self, entries: Iterable[Entry]) -> list[Addition]:
         """Fingerprint and add tracks, committed every SHARD_LANDMARKS and at the end; what became of each, in order.
