@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from pipeline.engine.levels import SURE
 from pipeline.engine.query import Query
 from pipeline.engine.score import Pass, fit_of
 from pipeline.engine.search import CELL_MIDDLE, PLACES, SAME_PEAKS_SHARE, USUAL, Candidate, Part
@@ -20,10 +21,8 @@ from pipeline.engine.verify import MAX_FRAMES_OFF, peaks_shared
 from pipeline.engine.vote import ballot_for, vote
 
 LANDSLIDE: Final = 4
-"""Times the votes of every other recording, and of what the best usually has by accident."""
-
-MUSIC_LOG_ODDS: Final = 12.0
-"""That a landslide is no accident; levels tell whether it is the recording."""
+"""Times the votes of every other recording, and of what the best usually has by accident: then it is none, and only
+levels can tell that it is not the recording."""
 
 
 def search_outvoting(query: Query, parts: Sequence[Part]) -> list[Candidate]:
@@ -58,7 +57,7 @@ def _polled(query: Query, parts: Sequence[Part]) -> Iterator[Candidate]:
         for owner, frame, votes in zip(*columns, strict=True):
             yield Candidate(
                 part, owner, frame, tempo=1.0, shift=0, votes=votes, z=0.0,
-                unseen_votes=voted.unseen_votes, log_odds=MUSIC_LOG_ODDS, by=Pass.OUTVOTING,
+                unseen_votes=voted.unseen_votes, log_odds=SURE, by=Pass.OUTVOTING,
             )  # fmt: skip
 
 
