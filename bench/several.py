@@ -32,6 +32,8 @@ from pipeline.model import RATE_HZ, Pcm
 CLIP_S: Final = 15.0
 FADE_S: Final = 3.0
 LOT: Final = 10
+DRAWS: Final = 200
+"""Of a stretch that can be heard: of some recordings most is digital silence."""
 _UNUSED: Final = np.random.default_rng(0)
 """Codecs draw nothing."""
 CODECS: Final = ("mp3 128k", "mp3 32k", "opus 12k", "gsm")
@@ -182,11 +184,11 @@ def _tracks(paths: Sequence[Path], count: int, rng: np.random.Generator) -> list
 
 
 def excerpt(library: Library, path: Path, length_s: float, rng: np.random.Generator) -> Sound:
-    """A stretch of a file that is not near silence, or the loudest of twenty, at the one loudness of all."""
+    """A stretch of a file that is not near silence, or the loudest of many, at the one loudness of all."""
     pcm = library.pcm[path]
     samples, whole_s = round(length_s * SOURCE_HZ), len(pcm) / RATE_HZ
     loudness, start_s = -1.0, 0.0
-    for _ in range(20):
+    for _ in range(DRAWS):
         drawn_s = rng.uniform(1, whole_s - length_s - 2)
         heard = pcm[round(drawn_s * RATE_HZ) : round((drawn_s + length_s) * RATE_HZ)]
         loudness, start_s = max(
