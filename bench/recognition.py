@@ -36,6 +36,7 @@ from pipeline.audio import EXTENSIONS, open_decoder
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS
 from pipeline.engine.hits import Hit
+from pipeline.engine.query import SILENT_PCM
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.errors import MediaError
 from pipeline.model import RATE_HZ, Pcm
@@ -65,7 +66,7 @@ class Library:
                     pcm = np.concatenate([np.empty(0, np.int16), *decoder.whole(str(path))])
                 except MediaError:
                     continue  # a game's folders hold more than music
-                if len(pcm) >= SHORTEST_S * RATE_HZ:
+                if _sounds_for_s(pcm) >= SHORTEST_S:
                     self.pcm[path] = pcm
         apart = (
             [bool({*path.relative_to(folder).parts} & {*unknown}) for path in self.pcm]
@@ -175,6 +176,12 @@ def recall_table(guesses: Sequence[Guess]) -> None:
     wrong = sum(guess.said and not guess.right for guess in guesses)
     everywhere, present = (max(asked[key] for key in asked if key[2] is present) for present in (False, True))
     print(f"\n{everywhere} excerpts a cell, {present} present; wrong names: {wrong} of {len(guesses)}.")
+
+
+def _sounds_for_s(pcm: Pcm) -> float:
+    """How long a recording is, but for the digital silence it begins and ends with: some sounds are drawn out by it."""
+    sounds = np.flatnonzero(np.abs(pcm) > SILENT_PCM)
+    return (sounds[-1] - sounds[0] + 1) / RATE_HZ if len(sounds) else 0.0
 
 
 def _excerpt(

@@ -72,19 +72,26 @@ class Part:
 
     @cached_property
     def _bounds(self) -> npt.NDArray[np.int64]:
-        """The number of each track that counts, its first frame, and the one after its last: [3, tracks]."""
-        alive = np.flatnonzero(~self.removed)
-        first = self.shard.starts[alive] + GAP
-        frames = np.array([self.shard.tracks[number].frames for number in alive.tolist()], np.int64)
-        return np.stack([alive, first, first + frames])
+        """The first frame of each track, and the one after its last: [2, tracks]."""
+        first = self.shard.starts + GAP
+        return np.stack([first, first + np.array([track.frames for track in self.shard.tracks], np.int64)])
 
     def whereabouts(self, frames: int) -> npt.NDArray[np.int64]:
         """The tracks that count, and the first and the last place of a probe of so many frames in each: [3, tracks].
 
         Where it could be heard for less than MIN_HEARD_FRAMES, a track would never be named.
         """
-        number, first, end = self._bounds
+        number = np.flatnonzero(~self.removed)
+        first, end = self._bounds[:, number]
         return np.stack([number, first + MIN_HEARD_FRAMES - frames, end - MIN_HEARD_FRAMES])
+
+    def frames_heard(
+        self, number: npt.NDArray[np.int64], frame: npt.NDArray[np.int64], frames: int, tempo: float
+    ) -> npt.NDArray[np.float64]:
+        """For how many of its frames a probe that begins at those could hear the tracks of those numbers: [places]."""
+        first, end = (self._bounds[:, number] - frame) / tempo
+        heard: npt.NDArray[np.float64] = np.minimum(end, frames) - np.maximum(first, 0)
+        return heard
 
     @property
     def tracks(self) -> int:
@@ -275,7 +282,9 @@ def verified(
     """
     tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
     fit = align(query.z_map, part.shard.peaks, frame, tempo, shift)
-    by_fit = np.argsort(-fit.z, kind="stable")
+    # A loop fits best where it begins, if what comes before is hidden; there, too little of it may be heard to name it.
+    long = np.flatnonzero(part.frames_heard(number, fit.frame, query.frames, bend.tempo) >= MIN_HEARD_FRAMES)
+    by_fit = long[np.argsort(-fit.z[long], kind="stable")]
     best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
     rest = best_of_each[TOLD:]
     told = np.append(best_of_each[:TOLD], rest[np.argsort(-votes[rest], kind="stable")[:1]])

@@ -254,6 +254,18 @@ def test_beside_a_loop_that_fits_at_each_of_its_turns_others_are_still_seen(tmp_
     assert len(seen) > 3
 
 
+@pytest.mark.parametrize("percent", [4, -8])
+def test_a_loop_is_looked_for_where_enough_of_it_can_be_heard(tmp_path: Path, percent: int) -> None:
+    turn = cut(tune(7), 10, 8)
+    turn_over = at_speed(cut(np.tile(turn, 2), 5.5, 6), percent)[: 5 * RATE_HZ]
+    hidden = round(2.3 * RATE_HZ)
+    probe = np.concatenate([noisy(turn_over[:hidden], -5), turn_over[hidden:]])
+    with Catalogue.open(tmp_path, create=True) as looped:
+        looped.add([Entry(KnownTrack("loop"), [np.tile(turn, 6)]), *(entry(seed) for seed in KNOWN)])
+
+        assert names(looped, probe) == ["loop"]
+
+
 @pytest.mark.parametrize(("silence_s", "sound_s"), [(14, 0.5), (13, 1), (4, 0.5), (8, 2), (3, 2)])
 def test_a_burst_of_unknown_music_in_silence_is_not_found(
     catalogue: Catalogue, silence_s: int, sound_s: float
