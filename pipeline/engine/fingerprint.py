@@ -17,7 +17,8 @@ from pipeline.engine.stored import LEVEL_MASK, LEVEL_STEP
 from pipeline.model import RATE_HZ, Pcm
 
 FRONT_END: Final = 3
-"""Raise it when the same audio gives other peaks or keys: fingerprints kept from before then say nothing of it."""
+"""Raise it when the same audio gives other peaks or keys (but for some in a hundred thousand, as rounding may do):
+fingerprints kept from before then say nothing of it."""
 
 STORED_PER_BLOCK: Final = 64
 """Peaks kept for verification: the matched filter gains from every one."""

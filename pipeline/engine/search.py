@@ -27,7 +27,8 @@ SCORED: Final = 8
 """Tracks that verification hands to scoring."""
 
 CROWD_RANK: Final = 2
-"""The third best of the other tracks shows what accident alone achieves: two more may also be heard."""
+"""The third best of the other tracks shows what accident alone achieves: two more may also be heard. Of several hundred
+it is the third best a hundred: else the best of thousands would make all music seem such as fits by accident."""
 TOLD: Final = SCORED + CROWD_RANK + 1
 """Tracks of a shard whose fit bears on the odds of those that are scored."""
 MIN_CROWD: Final = 50
@@ -210,6 +211,7 @@ def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Seque
     """The best SCORED of these, one a track, with their log-odds by that pass's model; likeliest first."""
     crowded = sum(part.tracks for part in parts) >= MIN_CROWD
     ranked = sorted(candidates, key=lambda candidate: -candidate.z)
+    rank = _crowd_rank(by, parts)
     z, votes = np.array([[candidate.z, candidate.votes] for candidate in ranked]).reshape(-1, 2).T
     heard = [candidate.heard_peaks(query) for candidate in ranked[:SCORED]]
     fits = [fit_of(query.z_map, peaks) for peaks in heard]
@@ -218,7 +220,7 @@ def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Seque
 
     def rated(number: int, beside: npt.NDArray[np.bool_]) -> Candidate:
         apart = beside & ~same[number]
-        others = _others(ranked[number], z[apart], votes[apart], query.frames * FRAME_S, by, crowded)
+        others = _others(ranked[number], z[apart], votes[apart], query.frames * FRAME_S, by, crowded, rank)
         evidence = features(fits[number], votes=ranked[number].votes, others=others)
         log_odds = model(by.music).log_odds(evidence) + (0 if crowded else NO_CROWD_LOG_ODDS)
         return replace(ranked[number], features=evidence, log_odds=log_odds, by=by, peaks=heard[number])
@@ -236,15 +238,22 @@ def scored(query: Query, candidates: Sequence[Candidate], by: Pass, parts: Seque
     return sorted(judged, key=lambda candidate: -candidate.log_odds)
 
 
+def _crowd_rank(by: Pass, parts: Sequence[Part]) -> int:
+    """Which of the other tracks, by falling z from 0, shows what accident achieves in that pass."""
+    if by is not Pass.PLAIN:
+        return CROWD_RANK  # the others hand on the best of all, however many there are
+    return CROWD_RANK * max(sum(min(part.tracks, PLACES) for part in parts) // PLACES, 1)
+
+
 def _others(
-    candidate: Candidate, z: Vector, votes: Vector, length_s: float, by: Pass, crowded: bool
+    candidate: Candidate, z: Vector, votes: Vector, length_s: float, by: Pass, crowded: bool, rank: int
 ) -> Others:
     """What others, of these z scores (falling) and votes [others], do beside the candidate, or usually would."""
     usual, longer = USUAL[by], length_s / 5
     most_votes = int(votes.max(initial=0))
     rival_votes = max(round(usual.rival_votes * longer**0.5), most_votes)
     return Others(
-        max([usual.crowd_z * longer**0.2, *z[CROWD_RANK : CROWD_RANK + 1].tolist()]),
+        max([usual.crowd_z * longer**0.2, *z[rank : rank + 1].tolist()]),
         max([usual.rival_z * longer**0.2, *z[:1].tolist()]),
         rival_votes,
         max(candidate.unseen_votes, most_votes) if crowded else rival_votes,

@@ -12,7 +12,7 @@ from pipeline.engine import search
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, bearing_on, hear, heard_best
 from pipeline.engine.query import make_query
-from pipeline.engine.score import Others, Pass
+from pipeline.engine.score import FEATURES, Others, Pass
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
@@ -359,3 +359,22 @@ def test_tracks_that_are_not_told_of_change_no_odds(
 
     assert few == judged()
     assert len(few) == 2 * len(queries)
+
+
+def test_three_times_the_tracks_do_not_make_music_seem_such_as_fits_by_accident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Catalogue.open(tmp_path, create=True) as many:
+        many.add(entry(seed, 10) for seed in range(300, 410))
+        (part,) = many.parts
+        again = [replace(part, shard=replace(part.shard, name=name)) for name in ("again", "once more")]
+        monkeypatch.setitem(search.USUAL, Pass.PLAIN, Others(0.1, 0.1, 0, 0))  # whatever others reach counts
+
+        for seed in range(300, 306):
+            query = make_query(noisy(cut(tune(seed, 10), 2, 5), 0, seed))
+            assert query is not None
+            here, everywhere = (
+                search_plain(query, parts)[0].features[FEATURES.index("crowd")]
+                for parts in ([part], [part, *again])
+            )
+            assert everywhere == pytest.approx(here, abs=0.05)
