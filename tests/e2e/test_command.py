@@ -193,6 +193,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_reports(
     assert service.paid_twice() == []
 
 
+@pytest.mark.slow
 def test_the_embedded_engine_names_a_copy_in_another_codec(earmark: Earmark, tmp_path: Path) -> None:
     sample = tmp_path / "sample"
     assert earmark("sample", sample, timeout_s=300).returncode == 0
