@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.engine import search
+from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import NAMED_LOG_ODDS, bearing_on, hear, heard_best
+from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, heard_best
 from pipeline.engine.query import make_query
 from pipeline.engine.score import FEATURES, Others, Pass
 from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
@@ -139,6 +140,20 @@ def test_what_sounds_half_right_as_it_is_is_looked_for_at_other_tempi(
         assert search_plain(query, catalogue.parts)[0].log_odds >= HEARD_LOG_ODDS
     assert hit.track_id == f"bells-{seed}"
     assert hit.tempo == pytest.approx(tempo, abs=0.01)
+
+
+def test_at_another_tempo_levels_alone_name_nothing(catalogue: Catalogue) -> None:
+    for seed in KNOWN[:4]:
+        query = make_query(noisy(at_speed(cut(tune(seed), 10, 6), 4), 10, seed))
+        assert query is not None
+        heard = hear(query, search_bent(query, catalogue.parts)[0])
+        assert heard.candidate.track.track_id == f"tune-{seed}"
+
+        by_levels = hear(query, replace(heard.candidate, log_odds=0.4))
+
+        assert heard.certain(NAMED_LOG_ODDS)
+        assert by_levels.log_odds == pytest.approx(0.4 + RAISED_BY_LEVELS)
+        assert not by_levels.certain(NAMED_LOG_ODDS)
 
 
 def test_where_no_landmark_is_left_every_place_is_asked(tmp_path: Path) -> None:
