@@ -51,7 +51,7 @@ WORTH_A_LOOK: Final = -6.0
 """Log-odds of its music below which a track is not named, whatever its levels are."""
 WORTH_REFINING: Final = 0.0
 """The same for one whose levels are not what they should be, but might be at a slightly other tempo."""
-RAISED_BY_LEVELS: Final = 3.0
+RAISED_BY_LEVELS: Final = 3.5
 """What was looked for at other tempi and pitches may be so much likelier than its music at most, in log-odds: struck
 by whomever, drums have the same levels, and at forty tempi and pitches some fit by accident. Of unknown music one piece
 under noise came to 6.1 by its levels, from 0.4; of 439 excerpts named so all music had 4.2 and more."""
