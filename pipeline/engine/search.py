@@ -30,7 +30,8 @@ CROWD_RANK: Final = 2
 """The third best of the other tracks shows what accident alone achieves: two more may also be heard. Of several hundred
 it is the third best a hundred: else the best of thousands would make all music seem such as fits by accident."""
 TOLD: Final = SCORED + CROWD_RANK + 1
-"""Tracks of a shard whose fit bears on the odds of those that are scored."""
+"""Tracks of a shard whose fit bears on the odds of those that are scored. (Where one shard of many has more than these
+among the best of all, what accident achieves is told a little lower.)"""
 MIN_CROWD: Final = 50
 NO_CROWD_LOG_ODDS: Final = -0.5
 """Added in a catalogue of fewer tracks, where it also says little that nobody else has votes: among 3 to 40 tracks, 2

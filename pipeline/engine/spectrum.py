@@ -38,6 +38,7 @@ _LOG2_OVER_1: Final = tuple(
     .coef.astype(np.float32)
 )
 """Times rising powers, from the first, of what a number from 1 to 2 has over 1: its log2, to a millionth."""
+
 _HANN: Final = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
 
 
