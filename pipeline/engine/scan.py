@@ -44,6 +44,8 @@ _MOST: Final = 32_000
 """What totals stay below, to be counted in 16 bits."""
 _LANES: Final = 32
 """Numbers that a machine adds at once."""
+_BLOCKS_AHEAD: Final = 16
+"""So many blocks are counted before the totals that are still growing move back to where the first began."""
 _ENTRIES: Final = 256
 """No block has as many: its peaks, and what bridges longer steps between them."""
 
@@ -76,34 +78,37 @@ def _best_of_each_block(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """How well a probe fits at the best of every BLOCK places, and which frame of the shard it is: both [blocks]."""
     lines = _lines(z_map)
-    pairs = lines.shape[1]
-    under = pairs // PAIRS
+    reach = lines.shape[1] - PAIRS
+    under = reach // PAIRS - 1
     blocks = len(peaks.first) - 1 + under
     total, place, met = np.empty(blocks, np.int16), np.empty(blocks, np.int32), np.empty(blocks, np.int32)
-    layout = (BIN_MASK, CLASS_BIT, CLASS_MASK, STEP_BIT, SCANNED, BINS, PAIRS)
+    layout = (BIN_MASK, CLASS_BIT, CLASS_MASK, STEP_BIT, SCANNED, BINS, PAIRS, reach)
     _scan(
-        peaks.first, peaks.packed, lines, layout, np.zeros(pairs + PAIRS, np.int16),
-        np.empty((2, _ENTRIES), np.int32), total, place, met,
+        peaks.first, peaks.packed, lines.ravel(), layout, np.zeros(_BLOCKS_AHEAD * PAIRS + reach, np.int16),
+        np.empty(_ENTRIES, np.int32), total, place, met,
     )  # fmt: skip
     # The probe reaches back from a block; the last of its pairs may be nothing but filled up.
-    reach = np.ones(under)
-    reach[: (PAIR * pairs - len(z_map)) // BLOCK] = 0
-    fit = total / np.sqrt(np.maximum(np.convolve(met, reach)[:blocks], FEW))
-    fit[np.convolve(met > 0, reach)[:blocks] < MIN_BLOCKS] = NOWHERE
+    reached = np.ones(under)
+    reached[: (PAIRS * under * PAIR - len(z_map)) // BLOCK] = 0
+    fit = total / np.sqrt(np.maximum(np.convolve(met, reached)[:blocks], FEW))
+    fit[np.convolve(met > 0, reached)[:blocks] < MIN_BLOCKS] = NOWHERE
     return fit, PAIR * place.astype(np.int64)
 
 
 def _lines(z_map: Level) -> npt.NDArray[np.int16]:
-    """What a peak of each class and bin adds to the places before it: [SCANNED * BINS, pairs], the last pair first."""
-    pairs = -(-len(z_map) // (PAIR * _LANES)) * _LANES
+    """What a peak of each class and bin adds to the places before it: [SCANNED * BINS, pairs], the last pair first.
+
+    Before them, and behind, there are PAIRS that add nothing: so all lines reach the same places from a whole block.
+    """
+    pairs = -(-(len(z_map) + PAIR * PAIRS) // (PAIR * _LANES)) * _LANES - PAIRS
     padded = np.zeros((pairs * PAIR, BINS), np.float32)
     padded[: len(z_map)] = z_map
     paired = padded.reshape(pairs, PAIR, BINS).sum(axis=1)[::-1].T
     loudest = max(float(np.abs(paired).max()), 1.0) * float(CLASS_WEIGHT[0])
     scale = _MOST / (loudest * CLASSES[SCANNED - 1] * (pairs // PAIRS + 1))
-    lines = np.empty((SCANNED, BINS, pairs), np.int16)
-    lines[:] = np.rint(paired * (CLASS_WEIGHT[:SCANNED, None, None] * np.float32(scale)))
-    return lines.reshape(SCANNED * BINS, pairs)
+    lines = np.zeros((SCANNED, BINS, PAIRS + pairs + PAIRS), np.int16)
+    lines[:, :, PAIRS:-PAIRS] = np.rint(paired * (CLASS_WEIGHT[:SCANNED, None, None] * np.float32(scale)))
+    return lines.reshape(SCANNED * BINS, -1)
 
 
 @compiled
@@ -111,19 +116,19 @@ def _scan(
     first: npt.NDArray[np.uint32],
     packed: npt.NDArray[np.uint16],
     lines: npt.NDArray[np.int16],
-    layout: tuple[int, int, int, int, int, int, int],
+    layout: tuple[int, int, int, int, int, int, int, int],
     totals: npt.NDArray[np.int16],
-    room: npt.NDArray[np.int32],
+    begins: npt.NDArray[np.int32],
     total: npt.NDArray[np.int16],
     place: npt.NDArray[np.int32],
     met: npt.NDArray[np.int32],
 ) -> None:
     # Each peak adds its line to the totals of all places from which the probe would reach it. Once a block is done, the
-    # places that later peaks are too late for are done as well. No branch tells the peaks that count from the others:
-    # it would be guessed wrong too often.
-    bin_mask, class_bit, class_mask, step_bit, classes, width, block_pairs = layout
-    pairs = lines.shape[1]
-    rows, begins = room[0], room[1]
+    # places that later peaks are too late for are done as well. No branch tells the peaks that count from the others,
+    # nor the best place from those before: it would be guessed wrong too often.
+    bin_mask, class_bit, class_mask, step_bit, classes, width, block_pairs, reach = layout
+    growing = reach - block_pairs
+    done = 0
     for b in range(total.size):
         found, at = 0, 0
         if b < first.size - 1:
@@ -131,20 +136,23 @@ def _scan(
                 peak = np.int64(packed[p])
                 at += int(peak >> step_bit)
                 rank, heard = peak >> class_bit & class_mask, peak & bin_mask
-                rows[found], begins[found] = rank * width + heard, at >> 1
+                begins[found] = (rank * width + heard) * (reach + block_pairs) + block_pairs - (at >> 1)
                 found += int((rank < classes) & (heard < width))
         met[b] = found
+        here = totals[done : done + reach]
         for i in range(found):
-            line = lines[rows[i]]
-            here = totals[begins[i] : begins[i] + pairs]
-            for n in range(pairs):
+            line = lines[begins[i] : begins[i] + reach]
+            for n in range(reach):
                 here[n] += line[n]
-        best = 0
-        for n in range(1, block_pairs):
-            if totals[n] > totals[best]:
-                best = n
-        total[b], place[b] = totals[best], block_pairs * b - (pairs - 1) + best
-        for n in range(pairs):
-            totals[n] = totals[n + block_pairs]
-        for n in range(pairs, totals.size):
-            totals[n] = 0
+        # The first of the best: which place it is stands below its total.
+        best = np.int32(-(2**31))
+        for n in range(block_pairs):
+            best = max(best, np.int32(np.int32(here[n]) * block_pairs + block_pairs - 1 - n))
+        total[b], place[b] = best // block_pairs, block_pairs * (b + 1) - growing - best % block_pairs
+        done += block_pairs
+        if done + reach > totals.size:
+            for n in range(growing):
+                totals[n] = totals[done + n]
+            for n in range(growing, totals.size):
+                totals[n] = 0
+            done = 0
