@@ -18,7 +18,7 @@ PEAKS_PER_BLOCK: Final = 40
 FAN_OUT: Final = 24
 """A probe ties more than a track does: what noise added is outvoted, what noise hid is found by another pair."""
 
-BENT_PEAKS_PER_BLOCK: Final = 24
+BENT_PEAKS_PER_BLOCK: Final = 32
 BENT_FAN_OUT: Final = 12
 """For the passes at another tempo or pitch, of which there are many."""
 
