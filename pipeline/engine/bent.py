@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.engine.query import Query
+from pipeline.engine.landmarks import Frames, Keys
+from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.score import Pass
-from pipeline.engine.search import (
-    Bend,
-    Candidate,
-    Part,
-    best_of_each_track,
-    places,
-    scored,
-)
+from pipeline.engine.search import CELL_MIDDLE, Candidate, Part, best_of_each_track, scored
 from pipeline.engine.spectrum import BINS_PER_OCTAVE
 from pipeline.engine.verify import align
-from pipeline.engine.vote import ballot_for
 
 Numbers = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bend:
+    """A way a recording may have been changed: played `tempo` times as fast, sounding `shift` bins lower."""
+
+    tempo: float = 1.0
+    shift: int = 0
+
 
 SPEED_BINS: Final = 7
 TEMPO_STEP: Final = 0.025
@@ -30,8 +34,8 @@ TEMPO_STEPS: Final = 5
 PITCH_BINS: Final = 8
 BENDS: Final = (
     *(Bend(2.0 ** (-b / BINS_PER_OCTAVE), b) for b in range(-SPEED_BINS, SPEED_BINS + 1) if b),
-    *(Bend(1 + TEMPO_STEP * step, 0) for step in range(-TEMPO_STEPS, TEMPO_STEPS + 1) if step),
-    *(Bend(1.0, b) for b in range(-PITCH_BINS, PITCH_BINS + 1) if b),
+    *(Bend(1 + TEMPO_STEP * step) for step in range(-TEMPO_STEPS, TEMPO_STEPS + 1) if step),
+    *(Bend(shift=b) for b in range(-PITCH_BINS, PITCH_BINS + 1) if b),
 )
 """Speed within 10 % (turntables, films, disguised uploads), tempo within 12.5 % (DJs), pitch within two semitones."""
 
@@ -50,18 +54,48 @@ _SHIFT_AROUND: Final = np.array([-1, 0, 1])
 
 def search_bent(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe at another tempo or pitch, most likely first."""
-    ballots = [ballot_for(part.shard.frames) for part in parts]
-    found, bendable = [], query.bendable()
-    for bend in BENDS:
-        keys, frames = bendable.landmarks(bend.tempo, bend.shift)
-        fits = [
-            candidate
-            for part, ballot in zip(parts, ballots, strict=True)
-            for candidate in places(query, part, keys, frames, ballot, bend, PLACES)
-        ]
-        found += best_of_each_track(fits)[:KEPT]
+    bendable = query.bendable()
+    asked = [bendable.landmarks(bend.tempo, bend.shift) for bend in BENDS]
+    found = best_of_each_bend(candidate for part in parts for candidate in _verified(query, part, asked))
     best = best_of_each_track(found)[:REFINED]
     return scored(query, [refined(query, candidate) for candidate in best], Pass.BENT, parts)
+
+
+def best_of_each_bend(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """KEPT candidates at every tempo and pitch, by falling z."""
+    kept: list[Candidate] = []
+    seen = Counter[tuple[float, int]]()
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.z):
+        seen[candidate.tempo, candidate.shift] += 1
+        if seen[candidate.tempo, candidate.shift] <= KEPT:
+            kept.append(candidate)
+    return kept
+
+
+def _verified(query: Query, part: Part, asked: Sequence[tuple[Keys, Frames]]) -> Iterator[Candidate]:
+    """The tracks of a shard that fit best at each of BENDS, whose landmarks are asked for: KEPT of each at most.
+
+    Their places are verified all at once: numpy takes longer to be called forty times than for its work.
+    """
+    ballot = part.ballot()
+    polls = [part.voted(keys, frames, ballot, PLACES) for keys, frames in asked]
+    frame, votes = (np.concatenate([getattr(poll, each) for poll in polls]) for each in ("frame", "votes"))
+    bend = np.repeat(np.arange(len(BENDS)), [len(poll.frame) for poll in polls])
+    tempo, shift = np.array([[each.tempo, each.shift] for each in BENDS])[bend].T
+    number = part.roll.owners(frame)
+    fit = align(
+        query.z_map, part.shard.peaks, frame + CELL_MIDDLE, tempo.astype(np.float32), shift.astype(np.int32)
+    )
+    long = part.frames_heard(number, fit.frame, query.frames, tempo) >= MIN_HEARD_FRAMES
+    seen: list[set[int]] = [set() for _ in BENDS]
+    for place in np.argsort(-fit.z, kind="stable").tolist():
+        n, owner = int(bend[place]), int(number[place])
+        if long[place] and len(seen[n]) < KEPT and owner not in seen[n]:
+            seen[n].add(owner)
+            yield Candidate(
+                part, owner, int(fit.frame[place]), BENDS[n].tempo, BENDS[n].shift, int(votes[place]),
+                float(fit.z[place]), polls[n].unseen_votes,
+            )  # fmt: skip
 
 
 def refined(query: Query, candidate: Candidate) -> Candidate:

@@ -18,7 +18,6 @@ from pipeline.engine.score import Pass, fit_of
 from pipeline.engine.search import CELL_MIDDLE, PLACES, SAME_PEAKS_SHARE, USUAL, Candidate, Part
 from pipeline.engine.spectrum import FRAME_S
 from pipeline.engine.verify import MAX_FRAMES_OFF, peaks_shared
-from pipeline.engine.vote import ballot_for, vote
 
 LANDSLIDE: Final = 4
 """Times the votes of every other recording, and of what the best usually has by accident: then it is none, and only
@@ -42,16 +41,7 @@ def _polled(query: Query, parts: Sequence[Part]) -> Iterator[Candidate]:
     """The most voted place of every track that voting hands on, not verified."""
     keys, frames = query.landmarks()
     for part in parts:
-        shard = part.shard
-        voted = vote(
-            shard.first_posting,
-            shard.postings,
-            keys,
-            frames,
-            ballot_for(shard.frames),
-            part.roll,
-            most=PLACES,
-        )
+        voted = part.voted(keys, frames, part.ballot(), PLACES)
         number, first = np.unique(part.roll.owners(voted.frame), return_index=True)
         columns = (each.tolist() for each in (number, voted.frame[first] + CELL_MIDDLE, voted.votes[first]))
         for owner, frame, votes in zip(*columns, strict=True):

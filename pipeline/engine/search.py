@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.engine.landmarks import Frames, Keys
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.scan import best_places
 from pipeline.engine.score import Others, Pass, Vector, features, fit_of, model
@@ -17,7 +18,7 @@ from pipeline.engine.shard import GAP, Shard
 from pipeline.engine.spectrum import BINS, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
-from pipeline.engine.vote import Ballot, Roll, ballot_for, vote
+from pipeline.engine.vote import Ballot, Places, Roll, ballot_for, vote
 
 PLACES: Final = 100
 """Places that voting hands to verification."""
@@ -78,6 +79,15 @@ class Part:
         first = self.shard.starts + GAP
         return np.stack([first, first + np.array([track.frames for track in self.shard.tracks], np.int64)])
 
+    def ballot(self) -> Ballot:
+        """Room for the votes of one search."""
+        return ballot_for(self.shard.frames)
+
+    def voted(self, keys: Keys, frames: Frames, ballot: Ballot, most: int) -> Places:
+        """The places that these landmarks of a probe, at those of its frames, vote for."""
+        shard = self.shard
+        return vote(shard.first_posting, shard.postings, keys, frames, ballot, self.roll, most=most)
+
     def whereabouts(self, frames: int) -> npt.NDArray[np.int64]:
         """The tracks that count, and the first and the last place of a probe of so many frames in each: [3, tracks].
 
@@ -88,7 +98,11 @@ class Part:
         return np.stack([number, first + MIN_HEARD_FRAMES - frames, end - MIN_HEARD_FRAMES])
 
     def frames_heard(
-        self, number: npt.NDArray[np.int64], frame: npt.NDArray[np.int64], frames: int, tempo: float
+        self,
+        number: npt.NDArray[np.int64],
+        frame: npt.NDArray[np.int64],
+        frames: int,
+        tempo: float | npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """For how many of its frames a probe that begins at those could hear the tracks of those numbers: [places]."""
         first, end = (self._bounds[:, number] - frame) / tempo
@@ -169,22 +183,14 @@ class Candidate:
         return replace(self, frame=frame, z=z, tempo=tempo, shift=shift, peaks=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Bend:
-    """A way a recording may have been changed: played `tempo` times as fast, sounding `shift` bins lower."""
-
-    tempo: float = 1.0
-    shift: int = 0
-
-
 def search_plain(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     """The tracks that fit the probe as it is, most likely first: SCORED of them at most."""
     keys, frames = query.landmarks()
-    found = [
-        candidate
-        for part in parts
-        for candidate in places(query, part, keys, frames, ballot_for(part.shard.frames), Bend(), PLACES)
-    ]
+    found = []
+    for part in parts:
+        voted = part.voted(keys, frames, part.ballot(), PLACES)
+        number = part.roll.owners(voted.frame)
+        found += verified(query, part, number, voted.frame + CELL_MIDDLE, voted.votes, voted.unseen_votes)
     return scored(query, best_of_each_track(found), Pass.PLAIN, parts)
 
 
@@ -194,7 +200,7 @@ def search_scanned(query: Query, parts: Sequence[Part]) -> list[Candidate]:
     for part in parts:
         number, first, last = part.whereabouts(query.frames)
         frame, which = best_places(query.z_map, part.shard.peaks, first, last)
-        found += verified(query, part, number[which], frame, np.zeros(len(frame), np.int32), Bend())
+        found += verified(query, part, number[which], frame, np.zeros(len(frame), np.int32))
     return scored(query, best_of_each_track(found), Pass.SCANNED, parts)
 
 
@@ -261,45 +267,28 @@ def _others(
     )
 
 
-def places(
-    query: Query,
-    part: Part,
-    keys: npt.NDArray[np.uint32],
-    frames: npt.NDArray[np.int32],
-    ballot: Ballot,
-    bend: Bend,
-    most: int,
-) -> list[Candidate]:
-    """The verified places of one shard, one a track, by falling z."""
-    shard = part.shard
-    voted = vote(shard.first_posting, shard.postings, keys, frames, ballot, part.roll, most=most)
-    number = part.roll.owners(voted.frame)
-    return verified(query, part, number, voted.frame + CELL_MIDDLE, voted.votes, bend, voted.unseen_votes)
-
-
 def verified(
     query: Query,
     part: Part,
     number: npt.NDArray[np.int64],
     frame: npt.NDArray[np.int64],
     votes: npt.NDArray[np.int32],
-    bend: Bend,
     unseen_votes: int = 0,
 ) -> list[Candidate]:
     """The tracks of those numbers at those frames of a shard [places], each where it fits best, by falling z.
 
     Only the TOLD best of them and, of the others, the one with most votes: no more is asked of the others.
     """
-    tempo, shift = np.full(len(frame), bend.tempo, np.float32), np.full(len(frame), bend.shift, np.int32)
-    fit = align(query.z_map, part.shard.peaks, frame, tempo, shift)
+    as_it_is = np.ones(len(frame), np.float32), np.zeros(len(frame), np.int32)
+    fit = align(query.z_map, part.shard.peaks, frame, *as_it_is)
     # A loop fits best where it begins, if what comes before is hidden; there, too little of it may be heard to name it.
-    long = np.flatnonzero(part.frames_heard(number, fit.frame, query.frames, bend.tempo) >= MIN_HEARD_FRAMES)
+    long = np.flatnonzero(part.frames_heard(number, fit.frame, query.frames, 1.0) >= MIN_HEARD_FRAMES)
     by_fit = long[np.argsort(-fit.z[long], kind="stable")]
     best_of_each = by_fit[np.sort(np.unique(number[by_fit], return_index=True)[1])]
     rest = best_of_each[TOLD:]
     told = np.append(best_of_each[:TOLD], rest[np.argsort(-votes[rest], kind="stable")[:1]])
     columns = (each[told].tolist() for each in (number, fit.frame, votes, fit.z))
     return [
-        Candidate(part, number, frame, bend.tempo, bend.shift, votes, z, unseen_votes)
+        Candidate(part, number, frame, 1.0, 0, votes, z, unseen_votes)
         for number, frame, votes, z in zip(*columns, strict=True)
     ]

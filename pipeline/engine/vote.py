@@ -18,7 +18,7 @@ CELL_BITS: Final = 2
 MIN_TRACKS: Final = 4
 """Voting is to show so many: what is heard, and three that may be there by accident."""
 
-_RUN: Final = 64
+_RUN: Final = 128
 """Cells whose best score is found first: few runs hold a place worth a closer look."""
 _MOST_VOTES: Final = 4096
 """Where the histogram of scores ends: beyond it no order among places is needed."""
