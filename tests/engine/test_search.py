@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pipeline.engine import search
-from pipeline.engine.bent import search_bent
+from pipeline.engine.bent import KEPT, best_of_each_bend, search_bent
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, heard_best
 from pipeline.engine.query import make_query
 from pipeline.engine.score import FEATURES, Others, Pass
-from pipeline.engine.search import HEARD_LOG_ODDS, search_plain, search_scanned
+from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import (
@@ -154,6 +154,22 @@ def test_at_another_tempo_levels_alone_name_nothing(catalogue: Catalogue) -> Non
         assert heard.certain(NAMED_LOG_ODDS)
         assert by_levels.log_odds == pytest.approx(0.4 + RAISED_BY_LEVELS)
         assert not by_levels.certain(NAMED_LOG_ODDS)
+
+
+def test_of_every_tempo_and_pitch_only_the_best_few_are_kept(catalogue: Catalogue) -> None:
+    part = catalogue.parts[0]
+    bends = [(0.95, 0), (1.05, 0), (1.0, 3), (1.05, 3)]
+    found = [
+        Candidate(part, number, 0, tempo, shift, votes=9, z=z)
+        for tempo, shift in bends
+        for number, z in enumerate([4.0, 8.0, 5.0, 7.0, 6.0])
+    ]
+
+    kept = best_of_each_bend(found)
+
+    assert [candidate.z for candidate in kept] == [z for z in (8.0, 7.0, 6.0) for _ in bends]
+    assert len({(candidate.tempo, candidate.shift) for candidate in kept}) == len(bends)
+    assert len(kept) == KEPT * len(bends)
 
 
 def test_where_no_landmark_is_left_every_place_is_asked(tmp_path: Path) -> None:
