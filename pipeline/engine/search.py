@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.scan import best_places
 from pipeline.engine.score import Others, Pass, Vector, features, fit_of, model
 from pipeline.engine.shard import GAP, Shard
-from pipeline.engine.spectrum import BINS, FRAME_S
+from pipeline.engine.spectrum import BINS, BINS_PER_OCTAVE, FRAME_S
 from pipeline.engine.tracks import KnownTrack
 from pipeline.engine.verify import HeardPeaks, align, peaks_under, shares
 from pipeline.engine.vote import Ballot, Places, Roll, ballot_for, vote
@@ -161,7 +162,13 @@ class Candidate:
     @property
     def tempo_alone(self) -> bool:
         """Whether it fits at the track's own pitch, more or less, but at another tempo."""
-        return self.tempo != 1 and self.at_its_pitch
+        return self.tempo != 1 and self.at_its_pitch and not self._at_another_speed
+
+    @property
+    def _at_another_speed(self) -> bool:
+        """Whether its pitch is another by what its tempo says, as on a turntable that runs too fast or too slow."""
+        bins_lower = -BINS_PER_OCTAVE * math.log2(self.tempo)
+        return self.shift != 0 and abs(self.shift - bins_lower) <= SAME_PITCH / 2
 
     @property
     def track(self) -> KnownTrack:

@@ -156,6 +156,28 @@ def test_at_another_tempo_levels_alone_name_nothing(catalogue: Catalogue) -> Non
         assert not by_levels.certain(NAMED_LOG_ODDS)
 
 
+@pytest.mark.parametrize(
+    ("tempo", "shift", "alone"),
+    [
+        (1.0, 0, False),
+        (0.95, 0, True),
+        (1.005, 0, True),
+        (0.9, 1, True),  # pitch is known to a bin
+        (0.986, 1, False),  # 1.4 % too slow, and a bin lower for it
+        (1.02, -1, False),
+        (1.02, 1, True),
+        (0.995, 1, True),
+        (0.95, 4, False),
+    ],
+)
+def test_a_turntable_that_runs_too_slow_changes_more_than_the_tempo(
+    catalogue: Catalogue, tempo: float, shift: int, alone: bool
+) -> None:
+    candidate = Candidate(catalogue.parts[0], 0, 0, tempo, shift, votes=9, z=9.0)
+
+    assert candidate.tempo_alone is alone
+
+
 def test_of_every_tempo_and_pitch_only_the_best_few_are_kept(catalogue: Catalogue) -> None:
     part = catalogue.parts[0]
     bends = [(0.95, 0), (1.05, 0), (1.0, 3), (1.05, 3)]
