@@ -177,7 +177,8 @@ def _audible_under(query: Query, peaks: HeardPeaks) -> int:
 
 def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tuple[int, int]) -> Bearing:
     """What beside its levels bears on whether the candidate with those peaks, heard in that span, is the recording."""
-    return Bearing(_may_be_harmed(query, peaks, span), candidate.tempo_alone)
+    heard_s = (span[1] - span[0] + 1) * FRAME_S
+    return Bearing(_may_be_harmed(query, peaks, span), candidate.tempo_alone, heard_s)
 
 
 def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> bool:

@@ -192,16 +192,20 @@ def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
         assert recording_log_odds(30, under_noise, by, Bearing()) > 0
 
 
+@pytest.mark.parametrize(("heard_s", "doubt"), [(3.0, 1.0), (5.0, 1.0), (20.0, 0.5)])
 @pytest.mark.parametrize("by", Pass)
-def test_who_keeps_the_pitch_and_not_the_tempo_is_likelier_somebody_else(by: Pass) -> None:
+def test_who_keeps_the_pitch_and_not_the_tempo_is_likelier_somebody_else_the_more_the_less_is_heard(
+    by: Pass, heard_s: float, doubt: float
+) -> None:
     measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7])
     judge = model(by.no_cover, FEATURES)
 
     as_it_is, slower = (
-        no_cover_log_odds(judge, measured, Bearing(tempo_alone=alone)) for alone in (False, True)
+        no_cover_log_odds(judge, measured, Bearing(tempo_alone=alone, heard_s=heard_s))
+        for alone in (False, True)
     )
 
-    assert slower - as_it_is == pytest.approx(TEMPO_ALONE)
+    assert slower - as_it_is == pytest.approx(doubt * TEMPO_ALONE)
 
 
 def test_what_nobody_kept_the_level_of_tells_nothing_as_long_as_enough_is_known() -> None:
