@@ -160,7 +160,9 @@ def models(rows: Sequence[Evidence]) -> dict[str, score.Model]:
     for by in (score.Pass.PLAIN, score.Pass.BENT):
         lessons = [row for row in rows if row.by is by and _teaches_covers(row)]
         covers_more = float(np.log(sum(row.is_cover for row in lessons) / sum(row.right for row in lessons)))
-        made[by.no_cover] = Line(1.0, covers_more + RARE).of(_fitted_to(lessons, lambda row: row.measured))
+        made[by.no_cover] = Line(1.0, covers_more + RARE).of(
+            _fitted_to(lessons, lambda row: row.measured[: len(FEATURES)])
+        )
     return made
 
 

@@ -108,7 +108,10 @@ def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
     beat with music that is played faster or slower; and where a track was moved to another tempo, so may others be.
     """
     found = [hear(query, candidate) for candidate in search_plain(query, parts)]
-    if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
+    # Of music that is heard votes find no more than a place a frame off, where its levels may seem to be right.
+    if not any(
+        heard.certain(NAMED_LOG_ODDS) or heard.candidate.log_odds >= NAMED_LOG_ODDS for heard in found
+    ):
         found += [hear(query, candidate) for candidate in search_outvoting(query, parts)]
     if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
         found += [hear(query, candidate) for candidate in search_scanned(query, parts)]
@@ -162,7 +165,10 @@ def hear_there(query: Query, candidate: Candidate) -> Heard:
         by = candidate.by if candidate.as_it_is else Pass.BENT
         measured = level_features(query.level, query.noise, peaks.only(here), bent=by is Pass.BENT)
         log_odds = recording_log_odds(log_odds, measured, by, bearing_on(query, candidate, peaks, span))
-    if candidate.by is Pass.BENT:
+    if candidate.beat_alone:
+        # Struck by whomever, drums have the same levels.
+        log_odds = min(log_odds, candidate.log_odds)
+    elif candidate.by is Pass.BENT:
         log_odds = min(log_odds, candidate.log_odds + RAISED_BY_LEVELS)
     return Heard(query, candidate, log_odds, peaks, frames, span)
 

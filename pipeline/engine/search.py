@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pipeline.engine.landmarks import Frames, Keys
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.scan import best_places
-from pipeline.engine.score import Others, Pass, Vector, features, fit_of, model
+from pipeline.engine.score import FEATURES, Others, Pass, Vector, features, fit_of, model
 from pipeline.engine.shard import GAP, Shard
 from pipeline.engine.spectrum import BINS, BINS_PER_OCTAVE, FRAME_S
 from pipeline.engine.tracks import KnownTrack
@@ -56,6 +56,11 @@ SAME_PITCH: Final = 1
 """Bins: pitch is known to no less."""
 SAME_TEMPO: Final = 0.011
 """The pass for music as it is finds what is 1 % off as well."""
+
+BEAT: Final = {"fit_over_shifts": 1.0, "fit_over_bins": 0.3}
+"""What leads itself elsewhere by less is met only in its beat. Of unknown music under noise two pieces of 60,000 sounds
+were named, both so, by the levels of their drums; of 397 excerpts of recordings that had few odds and were named none
+is so."""
 
 SAME_PEAKS_SHARE: Final = 0.4
 """Two tracks that put this share of their peaks in the same places of a probe are one recording there, not rivals."""
@@ -163,6 +168,12 @@ class Candidate:
     def tempo_alone(self) -> bool:
         """Whether it fits at the track's own pitch, more or less, but at another tempo."""
         return self.tempo != 1 and self.at_its_pitch and not self._at_another_speed
+
+    @property
+    def beat_alone(self) -> bool:
+        """Whether it fits nearly as well at other moments, and at other pitches: no more is met than its beat."""
+        told = dict(zip(FEATURES, self.features.tolist(), strict=False))
+        return bool(told) and all(told[name] < least for name, least in BEAT.items())
 
     @property
     def _at_another_speed(self) -> bool:

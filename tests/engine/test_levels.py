@@ -15,6 +15,7 @@ from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.levels import (
     BAND,
     FEATURES,
+    NO_RECORDING,
     STEADY,
     SURE,
     TEMPO_ALONE,
@@ -192,12 +193,41 @@ def test_unsteady_levels_tell_covers_where_no_noise_explains_them() -> None:
         assert recording_log_odds(30, under_noise, by, Bearing()) > 0
 
 
+@pytest.mark.parametrize("by", Pass)
+def test_who_plays_loud_notes_otherwise_is_somebody_else_where_a_codec_harms_what_is_faint(by: Pass) -> None:
+    rng = np.random.default_rng(9)
+    at, bins = np.divmod(rng.choice(150 * 40, 800, replace=False), 40)
+    faint = rng.random(800) < 0.5
+
+    def said(by_faint: float, by_loud: float) -> float:
+        heard = np.full((150, BINS), -20, np.float32)
+        off = rng.normal(0, np.where(faint, by_faint, by_loud))
+        heard[at, bins] = 20 + np.where(faint, -8, -2) + off
+        peaks = _heard(np.where(faint, -8.0, -2.0), at, bins)
+        return recording_log_odds(30, level_features(heard, NO_NOISE, peaks, bent=False), by, Bearing())
+
+    assert said(by_faint=1.3, by_loud=0.5) > 0
+    assert said(by_faint=0.5, by_loud=1.3) <= 0
+
+
+def test_where_the_noise_covers_what_is_faint_levels_may_be_less_steady() -> None:
+    judge = model(Pass.PLAIN.no_cover, FEATURES)
+
+    said = [
+        no_cover_log_odds(judge, np.array([0.9, STEADY[0] + 0.1, above, 5.0, 5.0, 0.6, 0.0]), Bearing())
+        for above in (1.0, 0.99, 0.97)
+    ]
+
+    assert said[0] == said[1] == NO_RECORDING
+    assert said[2] > 5
+
+
 @pytest.mark.parametrize(("heard_s", "doubt"), [(3.0, 1.0), (5.0, 1.0), (20.0, 0.5)])
 @pytest.mark.parametrize("by", Pass)
 def test_who_keeps_the_pitch_and_not_the_tempo_is_likelier_somebody_else_the_more_the_less_is_heard(
     by: Pass, heard_s: float, doubt: float
 ) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7])
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7, 0.0])
     judge = model(by.no_cover, FEATURES)
 
     as_it_is, slower = (
@@ -233,7 +263,7 @@ def test_pure_tones_over_next_to_nothing_are_named(tmp_path: Path, seed: int) ->
 
 @given(st.floats(-30, 60), st.sampled_from(Pass))
 def test_the_same_levels_speak_louder_the_surer_the_music_is_up_to_a_point(music: float, by: Pass) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7])
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7, 0.0])
 
     said, surer, surest = (
         recording_log_odds(log_odds, measured, by, Bearing()) for log_odds in (music, music + 1, 2 * SURE)

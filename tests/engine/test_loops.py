@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from pipeline.engine.fingerprint import CLASSES
-from pipeline.engine.levels import BAND, CLEAN, FAINTEST, LOUDER, MOST, ROUNDS, UNCOVERED, level_features
-from pipeline.engine.levels import FEATURES as LEVEL_FEATURES
+from pipeline.engine.levels import (
+    BAND,
+    CLEAN,
+    FAINTEST,
+    LOUDER,
+    MEASURES,
+    MOST,
+    ROUNDS,
+    UNCOVERED,
+    level_features,
+)
 from pipeline.engine.peaks import (
     AROUND_BINS,
     AROUND_FRAMES,
@@ -407,7 +416,7 @@ def test_levels_err_by_what_neither_their_band_nor_their_moment_explains(count: 
         return off
 
     told = dict(
-        zip(LEVEL_FEATURES, level_features(level, np.zeros(BINS, np.float32), peaks, bent=False), strict=True)
+        zip(MEASURES, level_features(level, np.zeros(BINS, np.float32), peaks, bent=False), strict=True)
     )
     assert told["level_error"] == pytest.approx(np.abs(np.clip(left(50, 1), -MOST, MOST)).mean(), abs=1e-5)
     assert told["agreement"] == pytest.approx(np.exp(-(left(UNCOVERED, LOUDER) ** 2) / 2).mean(), abs=1e-5)

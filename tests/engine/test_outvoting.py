@@ -69,6 +69,20 @@ def test_a_copy_is_no_rival(tmp_path: Path) -> None:
     assert {hit.track_id, *(track.track_id for track in hit.also)} == {"drone-1", "copy"}
 
 
+def test_votes_do_not_ask_again_for_a_cover_whose_music_was_heard(tmp_path: Path) -> None:
+    cover = cut(tune(14, 60.0, players=472595), 12.5, 5)
+    with Catalogue.open(tmp_path, create=True) as tunes:
+        tunes.add(entry(seed, 60.0) for seed in (*range(300, 308), 14))
+        query = make_query(cover)
+        assert query is not None
+        heard = [hear(query, found) for found in search_plain(query, tunes.parts)]
+        by_votes = [hear(query, found) for found in search_outvoting(query, tunes.parts)]
+
+        assert heard[0].candidate.log_odds > NAMED_LOG_ODDS > heard[0].log_odds
+        assert [each.certain(NAMED_LOG_ODDS) for each in by_votes] == [True]
+        assert tunes.search(cover) == []
+
+
 def test_two_that_share_the_votes_are_both_left_to_verification(tmp_path: Path) -> None:
     both = cut(tune(1), 5, 5) // 2 + cut(tune(2), 5, 5) // 2
     with Catalogue.open(tmp_path, create=True) as tunes:

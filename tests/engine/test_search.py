@@ -11,10 +11,10 @@ import pytest
 from pipeline.engine import search
 from pipeline.engine.bent import KEPT, best_of_each_bend, search_bent
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, heard_best
+from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, hear_there, heard_best
 from pipeline.engine.query import make_query
 from pipeline.engine.score import FEATURES, Others, Pass
-from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, search_plain, search_scanned
+from pipeline.engine.search import BEAT, HEARD_LOG_ODDS, Candidate, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack
 from pipeline.model import RATE_HZ, Pcm
 from tests.engine.melodies import (
@@ -103,6 +103,23 @@ def test_what_is_heard_for_a_moment_only_is_not_named_however_well_it_fits(catal
     assert heard.certain(NAMED_LOG_ODDS)
     assert not for_a_moment.certain(NAMED_LOG_ODDS)
     assert heard_best([for_a_moment, heard]) == [heard]
+
+
+def test_levels_do_not_raise_the_odds_of_a_beat_that_fits_elsewhere_as_well(catalogue: Catalogue) -> None:
+    query = make_query(cut(tune(KNOWN[0]), 10, 8))
+    assert query is not None
+    found = replace(search_plain(query, catalogue.parts)[0], log_odds=1.5)
+    told = dict(zip(FEATURES, found.features, strict=True))
+    at_any_moment = told | {"fit_over_shifts": BEAT["fit_over_shifts"] - 0.01}
+    a_beat = at_any_moment | {"fit_over_bins": BEAT["fit_over_bins"] - 0.01}
+
+    music, unpitched, beat = (
+        hear_there(query, replace(found, features=np.array(list(each.values()))))
+        for each in (told, at_any_moment, a_beat)
+    )
+
+    assert music.log_odds == unpitched.log_odds > NAMED_LOG_ODDS
+    assert beat.log_odds == 1.5
 
 
 def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed(
