@@ -36,6 +36,9 @@ HARMED_SHARE: Final = 2 / 3
 """Frames (3.4 s), or this share of what it could be heard for if that is less, between silences or at its own end:
 covers that fit by halves, at another tempo, are heard for less."""
 
+THROUGHOUT: Final = 0.9
+"""What is heard for this share of what it could be heard for is heard from end to end."""
+
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""
 
@@ -183,8 +186,13 @@ def _audible_under(query: Query, peaks: HeardPeaks) -> int:
 
 def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tuple[int, int]) -> Bearing:
     """What beside its levels bears on whether the candidate with those peaks, heard in that span, is the recording."""
-    heard_s = (span[1] - span[0] + 1) * FRAME_S
-    return Bearing(_may_be_harmed(query, peaks, span), candidate.tempo_alone, heard_s)
+    frames = span[1] - span[0] + 1
+    return Bearing(
+        harmed=_may_be_harmed(query, peaks, span),
+        throughout=frames >= THROUGHOUT * _audible_under(query, peaks),
+        tempo_alone=candidate.tempo_alone,
+        heard_s=frames * FRAME_S,
+    )
 
 
 def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> bool:

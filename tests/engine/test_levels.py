@@ -199,24 +199,25 @@ def test_who_plays_loud_notes_otherwise_is_somebody_else_where_a_codec_harms_wha
     at, bins = np.divmod(rng.choice(150 * 40, 800, replace=False), 40)
     faint = rng.random(800) < 0.5
 
-    def said(by_faint: float, by_loud: float) -> float:
+    def said(by_faint: float, by_loud: float, throughout: bool = True) -> float:
         heard = np.full((150, BINS), -20, np.float32)
         off = rng.normal(0, np.where(faint, by_faint, by_loud))
         heard[at, bins] = 20 + np.where(faint, -8, -2) + off
         peaks = _heard(np.where(faint, -8.0, -2.0), at, bins)
-        return recording_log_odds(30, level_features(heard, NO_NOISE, peaks, bent=False), by, Bearing())
+        measured = level_features(heard, NO_NOISE, peaks, bent=False)
+        return recording_log_odds(30, measured, by, Bearing(throughout=throughout))
 
     assert said(by_faint=1.3, by_loud=0.5) > 0
+    assert said(by_faint=1.3, by_loud=0.5, throughout=False) <= 0
     assert said(by_faint=0.5, by_loud=1.3) <= 0
 
 
 def test_where_the_noise_covers_what_is_faint_levels_may_be_less_steady() -> None:
     judge = model(Pass.PLAIN.no_cover, FEATURES)
 
-    said = [
-        no_cover_log_odds(judge, np.array([0.9, STEADY[0] + 0.1, above, 5.0, 5.0, 0.6, 0.0]), Bearing())
-        for above in (1.0, 0.99, 0.97)
-    ]
+    measured = [np.array([0.9, STEADY[0] + 0.1, above, 5.0, 5.0, 0.6, 0.0]) for above in (1.0, 0.99, 0.97)]
+
+    said = [no_cover_log_odds(judge, each, Bearing(throughout=True)) for each in measured]
 
     assert said[0] == said[1] == NO_RECORDING
     assert said[2] > 5

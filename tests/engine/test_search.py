@@ -12,6 +12,7 @@ from pipeline.engine import search
 from pipeline.engine.bent import KEPT, best_of_each_bend, search_bent
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, hear_there, heard_best
+from pipeline.engine.levels import Bearing
 from pipeline.engine.query import make_query
 from pipeline.engine.score import FEATURES, Others, Pass
 from pipeline.engine.search import BEAT, HEARD_LOG_ODDS, Candidate, search_plain, search_scanned
@@ -122,7 +123,7 @@ def test_levels_do_not_raise_the_odds_of_a_beat_that_fits_elsewhere_as_well(cata
     assert beat.log_odds == 1.5
 
 
-def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed(
+def test_what_is_heard_for_most_of_what_could_be_may_be_harmed_if_unevenly_or_throughout(
     catalogue: Catalogue,
 ) -> None:
     music = cut(tune(KNOWN[0]), 10, 5)
@@ -130,16 +131,17 @@ def test_only_what_is_heard_for_most_of_what_could_be_but_unevenly_may_be_harmed
     uneven = noisy(to_pcm(swelling * music), 0)
     beside_silence = np.concatenate([np.zeros(RATE_HZ, np.int16), uneven[: 4 * RATE_HZ]])
 
-    def harmed(probe: Pcm, span: tuple[int, int]) -> bool:
+    def bearing(probe: Pcm, span: tuple[int, int]) -> Bearing:
         query = make_query(probe)
         assert query is not None
         found = search_plain(query, catalogue.parts)[0]
-        return bearing_on(query, found, found.heard_peaks(query), span).harmed
+        return bearing_on(query, found, found.heard_peaks(query), span)
 
-    assert harmed(uneven, (0, 148))
-    assert not harmed(music, (0, 148))
-    assert not harmed(uneven, (60, 148))
-    assert harmed(beside_silence, (60, 148))
+    assert bearing(uneven, (0, 148)).harmed
+    assert not bearing(music, (0, 148)).harmed
+    assert not bearing(uneven, (60, 148)).harmed
+    assert bearing(beside_silence, (60, 148)).harmed
+    assert [bearing(music, (first, 148)).throughout for first in (10, 20)] == [True, False]
 
 
 @pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (8, 1.04), (9, 1.04)])
