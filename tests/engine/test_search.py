@@ -123,6 +123,17 @@ def test_levels_do_not_raise_the_odds_of_a_beat_that_fits_elsewhere_as_well(cata
     assert beat.log_odds == 1.5
 
 
+@pytest.mark.parametrize(("seed", "start_s", "snr_db"), [(5, 3.3, -6), (5, 3.3, -7)])
+def test_music_that_seems_to_be_heard_longer_at_another_tempo_but_fits_no_better_is_judged_as_it_is(
+    tmp_path: Path, seed: int, start_s: float, snr_db: float
+) -> None:
+    probe = noisy(cut(bells(seed, 40), start_s, 5), snr_db, seed=-4 - round(snr_db))
+    with Catalogue.open(tmp_path, create=True) as made:
+        made.add([*map(entry, KNOWN), *(Entry(KnownTrack(f"bells-{n}"), [bells(n, 40)]) for n in range(6))])
+
+        assert names(made, probe) == [f"bells-{seed}"]
+
+
 def test_what_is_heard_for_most_of_what_could_be_may_be_harmed_if_unevenly_or_throughout(
     catalogue: Catalogue,
 ) -> None:
