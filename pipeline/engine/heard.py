@@ -18,6 +18,7 @@ from pipeline.engine.score import Pass, evenness, fits_evenly
 from pipeline.engine.search import Candidate, Part, search_plain, search_scanned
 from pipeline.engine.spectrum import FRAME_S, HOP, WINDOW
 from pipeline.engine.verify import HeardPeaks
+from pipeline.model import RATE_HZ
 
 SPAN_FRAMES: Final = 47
 SPAN_Z: Final = 2.0
@@ -193,7 +194,7 @@ def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tupl
         harmed=_may_be_harmed(query, peaks, span),
         throughout=frames >= THROUGHOUT * _audible_under(query, peaks),
         tempo_alone=candidate.tempo_alone,
-        heard_s=frames * FRAME_S,
+        heard_s=((frames - 1) * HOP + WINDOW) / RATE_HZ,
     )
 
 

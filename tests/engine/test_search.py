@@ -153,6 +153,7 @@ def test_what_is_heard_for_most_of_what_could_be_may_be_harmed_if_unevenly_or_th
     assert not bearing(uneven, (60, 148)).harmed
     assert bearing(beside_silence, (60, 148)).harmed
     assert [bearing(music, (first, 148)).throughout for first in (10, 20)] == [True, False]
+    assert bearing(music, (0, 148)).heard_s == pytest.approx(5, abs=0.02)
 
 
 @pytest.mark.parametrize(("seed", "tempo"), [(2, 1.03), (2, 0.95), (8, 1.04), (9, 1.04)])
