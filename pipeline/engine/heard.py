@@ -193,6 +193,7 @@ def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tupl
     return Bearing(
         harmed=_may_be_harmed(query, peaks, span),
         throughout=frames >= THROUGHOUT * _audible_under(query, peaks),
+        as_it_is=candidate.as_it_is,
         tempo_alone=candidate.tempo_alone,
         heard_s=((frames - 1) * HOP + WINDOW) / RATE_HZ,
     )

@@ -212,6 +212,20 @@ def test_who_plays_loud_notes_otherwise_is_somebody_else_where_a_codec_harms_wha
     assert said(by_faint=0.5, by_loud=1.3) <= 0
 
 
+@pytest.mark.parametrize(("loud_over_faint", "more"), [(-0.9, 1.0), (-0.2, 0.4), (0.3, -0.6), (0.9, -1.0)])
+def test_loud_notes_that_are_steadier_speak_for_the_recording_at_its_own_tempo(
+    loud_over_faint: float, more: float
+) -> None:
+    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7, loud_over_faint])
+    judge = model(Pass.PLAIN.no_cover, FEATURES)
+
+    elsewhere, as_it_is = (
+        no_cover_log_odds(judge, measured, Bearing(as_it_is=each)) for each in (False, True)
+    )
+
+    assert as_it_is - elsewhere == pytest.approx(more)
+
+
 def test_where_the_noise_covers_what_is_faint_levels_may_be_less_steady() -> None:
     judge = model(Pass.PLAIN.no_cover, FEATURES)
 
