@@ -14,6 +14,7 @@ from scipy import signal
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.levels import (
     BAND,
+    CLEAR,
     FEATURES,
     NO_RECORDING,
     STEADY,
@@ -212,11 +213,14 @@ def test_who_plays_loud_notes_otherwise_is_somebody_else_where_a_codec_harms_wha
     assert said(by_faint=0.5, by_loud=1.3) <= 0
 
 
-@pytest.mark.parametrize(("loud_over_faint", "more"), [(-0.9, 1.0), (-0.2, 0.4), (0.3, -0.6), (0.9, -1.0)])
-def test_loud_notes_that_are_steadier_speak_for_the_recording_at_its_own_tempo(
-    loud_over_faint: float, more: float
+@pytest.mark.parametrize(
+    ("loud_over_faint", "faintest", "more"),
+    [(-0.9, 2.5, 1.0), (-0.2, 2.5, 0.4), (0.3, 2.5, 0), (0.3, CLEAR[0] + 1, -0.6), (0.9, CLEAR[0] + 1, -1.0)],
+)
+def test_loud_notes_that_are_steadier_speak_for_the_recording_and_clearly_unsteadier_ones_against_it(
+    loud_over_faint: float, faintest: float, more: float
 ) -> None:
-    measured = np.array([0.6, 1.2, 0.8, 2.5, 6.0, 0.7, loud_over_faint])
+    measured = np.array([0.6, 1.2, 0.8, faintest, 6.0, 0.7, loud_over_faint])
     judge = model(Pass.PLAIN.no_cover, FEATURES)
 
     elsewhere, as_it_is = (
