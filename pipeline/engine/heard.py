@@ -189,22 +189,22 @@ def _audible_under(query: Query, peaks: HeardPeaks) -> int:
 
 def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tuple[int, int]) -> Bearing:
     """What beside its levels bears on whether the candidate with those peaks, heard in that span, is the recording."""
-    frames = span[1] - span[0] + 1
+    frames, audible = span[1] - span[0] + 1, _audible_under(query, peaks)
     return Bearing(
-        harmed=_may_be_harmed(query, peaks, span),
-        throughout=frames >= THROUGHOUT * _audible_under(query, peaks),
+        harmed=_may_be_harmed(query, peaks, span, audible),
+        throughout=frames >= THROUGHOUT * audible,
         as_it_is=candidate.as_it_is,
         tempo_alone=candidate.tempo_alone,
         heard_s=((frames - 1) * HOP + WINDOW) / RATE_HZ,
     )
 
 
-def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int]) -> bool:
+def _may_be_harmed(query: Query, peaks: HeardPeaks, span: tuple[int, int], audible: int) -> bool:
     """Whether it is heard for long, but now better, now worse, as through a codec or a compressor.
 
     What others play fits alike all the time; what fits by halves, at another tempo, is not heard for long.
     """
-    long = min(HARMED_FOR, HARMED_SHARE * _audible_under(query, peaks))
+    long = min(HARMED_FOR, HARMED_SHARE * audible)
     return span[1] - span[0] >= long and not fits_evenly(evenness(query.z_map, peaks), query.frames * FRAME_S)
 
 
