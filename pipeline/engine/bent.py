@@ -45,8 +45,9 @@ KEPT: Final = 3
 REFINED: Final = 12
 """Tracks, of all bends together, whose tempo and pitch are then looked for between the steps."""
 
-TEMPI: Final = np.arange(0.875, 1.13, 0.0125)
-"""At which one track is looked for: half a step off, its peaks are still within a tenth of a second after 15 s."""
+TEMPI: Final = 1 + TEMPO_STEP / 2 * np.arange(-2 * TEMPO_STEPS, 2 * TEMPO_STEPS + 1)
+"""At which one track is looked for: half a step off, its peaks are still within a tenth of a second after 15 s. Its own
+tempo is one of them, to the last digit: what is moved there sounds as it is."""
 
 _TEMPO_AROUND: Final = np.array([0.99, 0.995, 1.0, 1.005, 1.01])
 _SHIFT_AROUND: Final = np.array([-1, 0, 1])

@@ -98,6 +98,11 @@ class Heard:
         first, last = self.span
         return self.candidate.z * float(np.sqrt(last - first + 1))
 
+    @property
+    def played_by_others(self) -> bool:
+        """Whether its music is heard, but with other levels than this recording's."""
+        return self.log_odds < NAMED_LOG_ODDS <= self.candidate.log_odds
+
     def certain(self, bar_log_odds: float) -> bool:
         """Whether the track can be said to be heard."""
         if self.log_odds < bar_log_odds or self.frames < MIN_HEARD_FRAMES:
@@ -114,9 +119,7 @@ def heard_every_way(query: Query, parts: Sequence[Part]) -> list[Heard]:
     """
     found = [hear(query, candidate) for candidate in search_plain(query, parts)]
     # Of music that is heard votes find no more than a place a frame off, where its levels may seem to be right.
-    if not any(
-        heard.certain(NAMED_LOG_ODDS) or heard.candidate.log_odds >= NAMED_LOG_ODDS for heard in found
-    ):
+    if not any(heard.certain(NAMED_LOG_ODDS) or heard.played_by_others for heard in found):
         found += [hear(query, candidate) for candidate in search_outvoting(query, parts)]
     if not any(heard.certain(NAMED_LOG_ODDS) for heard in found):
         found += [hear(query, candidate) for candidate in search_scanned(query, parts)]

@@ -55,9 +55,27 @@ def test_a_chord_that_sounds_all_the_time_is_named_by_when_its_peaks_come(catalo
     assert named == 10
 
 
-def test_another_drum_over_the_same_chord_is_not_named(catalogue: Catalogue) -> None:
+@pytest.mark.parametrize("snr_db", [10, 5])
+def test_votes_are_asked_where_a_moment_stands_out_that_is_too_short_to_name_anything(
+    catalogue: Catalogue, snr_db: int
+) -> None:
+    excerpt = noisy(cut(drone(2, 40.0), 20.13, 5), snr_db)
+    query = make_query(excerpt)
+    assert query is not None
+    moment = max(
+        (hear(query, found) for found in search_plain(query, catalogue.parts)), key=lambda h: h.log_odds
+    )
+
+    assert moment.candidate.log_odds > NAMED_LOG_ODDS
+    assert moment.log_odds > NAMED_LOG_ODDS
+    assert not moment.certain(NAMED_LOG_ODDS)
+    assert [hit.track_id for hit in catalogue.search(excerpt)] == ["drone-2"]
+
+
+@pytest.mark.parametrize("snr_db", [30, 10, 0])
+def test_another_drum_over_the_same_chord_is_not_named(catalogue: Catalogue, snr_db: int) -> None:
     for stranger in range(10, 20):
-        assert catalogue.search(noisy(cut(drone(stranger, 20.0), 7.77, 5), 30)) == []
+        assert catalogue.search(noisy(cut(drone(stranger, 20.0), 7.77, 5), snr_db)) == []
 
 
 def test_a_copy_is_no_rival(tmp_path: Path) -> None:

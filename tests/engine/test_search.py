@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.engine import search
-from pipeline.engine.bent import KEPT, best_of_each_bend, search_bent
+from pipeline.engine.bent import KEPT, at_any_tempo, best_of_each_bend, search_bent
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.heard import NAMED_LOG_ODDS, RAISED_BY_LEVELS, bearing_on, hear, hear_there, heard_best
 from pipeline.engine.levels import Bearing
@@ -132,6 +132,17 @@ def test_music_that_seems_to_be_heard_longer_at_another_tempo_but_fits_no_better
         made.add([*map(entry, KNOWN), *(Entry(KnownTrack(f"bells-{n}"), [bells(n, 40)]) for n in range(6))])
 
         assert names(made, probe) == [f"bells-{seed}"]
+
+
+def test_what_is_moved_to_its_own_tempo_sounds_as_it_is(catalogue: Catalogue) -> None:
+    query = make_query(cut(tune(KNOWN[0]), 10, 15))
+    assert query is not None
+    found = search_plain(query, catalogue.parts)[0]
+
+    moved = at_any_tempo(query, found.moved(found.frame, found.z, 1.0125, 0), (0, query.frames - 1))
+
+    assert moved.as_it_is
+    assert not moved.tempo_alone
 
 
 def test_what_is_heard_for_most_of_what_could_be_may_be_harmed_if_unevenly_or_throughout(
