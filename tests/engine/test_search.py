@@ -142,7 +142,6 @@ def test_what_is_moved_to_its_own_tempo_sounds_as_it_is(catalogue: Catalogue) ->
     moved = at_any_tempo(query, found.moved(found.frame, found.z, 1.0125, 0), (0, query.frames - 1))
 
     assert moved.as_it_is
-    assert not moved.tempo_alone
 
 
 def test_what_is_heard_for_most_of_what_could_be_may_be_harmed_if_unevenly_or_throughout(
