@@ -81,7 +81,7 @@ def _pieces(stretch: Stretch) -> list[Stretch]:
 def _look(query: Query, parts: Sequence[Part], stretch: Stretch, groups: list[Group]) -> list[Group]:
     """The groups with who is heard in that stretch: one of them for longer than it seemed, or others."""
     first, end = stretch
-    short = query_of(query.level[first:end])
+    short = query_of(query.level[first:end], driven=query.driven)
     if short is None:
         return groups
     # At other tempi and pitches only beside what was found: it would cost as much again for all that is not known.

@@ -194,7 +194,7 @@ def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tupl
     """What beside its levels bears on whether the candidate with those peaks, heard in that span, is the recording."""
     frames, audible = span[1] - span[0] + 1, _audible_under(query, peaks)
     return Bearing(
-        harmed=_may_be_harmed(query, peaks, span, audible),
+        harmed=query.driven or _may_be_harmed(query, peaks, span, audible),
         throughout=frames >= THROUGHOUT * audible,
         as_it_is=candidate.as_it_is,
         tempo_alone=candidate.tempo_alone,

@@ -28,6 +28,9 @@ SILENT_PCM: Final = 2
 """Samples that never leave zero by more are the noise of the last bit: silence (-84 dB), whatever it resembles."""
 MIN_PEAKS: Final = 16
 """Silence and steady tones have fewer."""
+DRIVEN: Final = 0.4
+"""Root mean square over peak, beyond which a probe is driven into clipping: so are 98 % of 216 clips of music through a
+compressor that does, but of as many as they are, through codecs, in rooms, under noise and talk, fewer than 1 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Query:
     noise: npt.NDArray[np.float32]
     """The level of the noise in those, [BINS]."""
     peaks: Peaks
+    driven: bool = False
+    """Whether it was driven into clipping, which changes levels now more, now less."""
 
     @property
     def frames(self) -> int:
@@ -75,12 +80,14 @@ class Query:
 def make_query(pcm: Pcm) -> Query | None:
     """The query for 8 kHz mono samples (of which the first 30 s are heard), or None where nothing could be found."""
     heard = pcm[: int(MAX_SEGMENT_S * RATE_HZ)]
-    if max(heard.max(initial=0), -int(heard.min(initial=0))) <= SILENT_PCM:
+    peak = max(int(heard.max(initial=0)), -int(heard.min(initial=0)))
+    if peak <= SILENT_PCM:
         return None
-    return query_of(log_spectrum(heard))
+    driven = float(np.sqrt(np.mean(np.square(heard, dtype=np.float64)))) > DRIVEN * peak
+    return query_of(log_spectrum(heard), driven=driven)
 
 
-def query_of(level: Level) -> Query | None:
+def query_of(level: Level, *, driven: bool = False) -> Query | None:
     """The query for a spectrogram, or a stretch of one: [frames, BINS]."""
     if not len(level):
         return None
@@ -92,4 +99,5 @@ def query_of(level: Level) -> Query | None:
     if len(peaks.frame) < MIN_PEAKS:
         return None
     noise = noise_of(level[audible])
-    return Query(likelihood_map(level, standing_out, audible, noise), level, audible, noise, peaks)
+    z_map = likelihood_map(level, standing_out, audible, noise)
+    return Query(z_map, level, audible, noise, peaks, driven)
