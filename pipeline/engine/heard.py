@@ -198,6 +198,7 @@ def bearing_on(query: Query, candidate: Candidate, peaks: HeardPeaks, span: tupl
         throughout=frames >= THROUGHOUT * audible,
         as_it_is=candidate.as_it_is,
         tempo_alone=candidate.tempo_alone,
+        far_fetched=candidate.by is Pass.BENT and candidate.log_odds < NO_DOUBT,
         heard_s=((frames - 1) * HOP + WINDOW) / RATE_HZ,
     )
 

@@ -66,11 +66,17 @@ LOUD_WORTH: Final = 5.0
 LOUD_MOST: Final = 1.2
 """So many times what they are off by less, up to so much, is added to the log-odds. What they are off by more is taken
 only where it is clear, for rooms blur what is loud as well."""
+LOUD_WRONG: Final = 1.05
+"""By more than this (3.2 dB) no recording's loud peaks are off at another tempo or pitch, unless its music is beyond
+doubt: of 534 training excerpts three, all degraded beyond what can be named, of 208 others none that is named. Of
+unknown music one piece of 15 s had 1.14, whose bars began as those of a track 9 % faster and a semitone and a half
+higher."""
 FAINT_LOST: Final = 4.0
 """So many times the share of peaks that the noise covers, and what loud peaks are off by less, may a recording that is
 heard throughout be unsteadier. What is heard for less may be others at another tempo, half right."""
 NO_RECORDING: Final = 0.0
-"""The log-odds at most that what is clear and unsteady, though not harmed, is the recording."""
+"""The log-odds at most that it is the recording whose levels cannot be its own: they are clear and unsteady, though
+nothing harmed them, or wrong in what is loud."""
 
 TEMPO_ALONE: Final = -2.9
 """Added to the log-odds that it is the recording where tempo is another and pitch is not: others keep the pitch of a
@@ -100,6 +106,8 @@ class Bearing:
     """Whether it sounds at its own tempo and pitch."""
     tempo_alone: bool = False
     """Whether it sounds at its own pitch, but at another tempo."""
+    far_fetched: bool = False
+    """Whether it was looked for at many tempi and pitches, and may be an accident."""
     heard_s: float = TEMPO_ALONE_S
     """How long it is heard."""
 
@@ -112,7 +120,9 @@ def recording_log_odds(music_log_odds: float, measured: Vector, by: Pass, bearin
     no_accident = model(by.no_accident, FEATURES_BESIDE_MUSIC).log_odds(
         beside_music(music_log_odds, measured)
     )
-    return both_log_odds(no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, bearing))
+    both = both_log_odds(no_accident, no_cover_log_odds(model(by.no_cover, FEATURES), measured, bearing))
+    wrong = measured[MEASURES.index("loud_error")] > LOUD_WRONG
+    return min(both, NO_RECORDING) if bearing.far_fetched and wrong else both
 
 
 def no_cover_log_odds(judge: Model, measured: Vector, bearing: Bearing) -> float:

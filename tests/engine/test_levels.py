@@ -20,6 +20,7 @@ from pipeline.engine.levels import (
     FEATURES,
     LOUD_OFF,
     LOUD_OFF_BENT,
+    LOUD_WRONG,
     MEASURES,
     NO_RECORDING,
     STEADY,
@@ -269,6 +270,19 @@ def test_loud_notes_that_are_right_speak_for_the_recording_and_clearly_wrong_one
     )
 
     assert otherwise - as_usual == pytest.approx(more)
+
+
+def test_what_may_be_an_accident_at_another_tempo_is_none_only_if_its_loud_notes_are_right() -> None:
+    right, wrong = (
+        np.array([1.0, 1.8, 0.5, 1.0, 6.2, 0.5, loud]) for loud in (LOUD_WRONG - 0.01, LOUD_WRONG + 0.01)
+    )
+
+    def said(measured: Sound, far_fetched: bool) -> float:
+        return recording_log_odds(7.5, measured, Pass.BENT, Bearing(harmed=True, far_fetched=far_fetched))
+
+    assert said(right, far_fetched=True) == said(right, far_fetched=False) > 5
+    assert said(wrong, far_fetched=False) > 5
+    assert said(wrong, far_fetched=True) == NO_RECORDING
 
 
 def test_what_is_driven_into_clipping_may_be_as_unsteady_as_it_likes(tmp_path: Path) -> None:
