@@ -18,6 +18,7 @@ from pipeline.engine.levels import (
     BAND,
     CLEAR,
     FEATURES,
+    HIDDEN,
     LOUD_OFF,
     LOUD_OFF_BENT,
     LOUD_WRONG,
@@ -270,6 +271,17 @@ def test_loud_notes_that_are_right_speak_for_the_recording_and_clearly_wrong_one
     )
 
     assert otherwise - as_usual == pytest.approx(more)
+
+
+def test_levels_that_something_hides_may_be_a_little_further_off_as_the_recording_is() -> None:
+    judge = model(Pass.PLAIN.no_cover, FEATURES)
+
+    def more(faintest: float) -> float:
+        measured = np.array([1.0, 1.2, 0.8, faintest, 6.0, 0.5, LOUD_OFF])
+        return no_cover_log_odds(judge, measured, Bearing(as_it_is=True)) - judge.log_odds(measured[:-1])
+
+    assert more(CLEAR[0]) == pytest.approx(HIDDEN)
+    assert more(CLEAR[0] + 0.1) == 0
 
 
 def test_what_may_be_an_accident_at_another_tempo_is_none_only_if_its_loud_notes_are_right() -> None:
