@@ -159,62 +159,60 @@ def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPea
     told = peaks.level > SOFTEST
     if told.sum() >= MIN_EXPECTED:
         peaks = peaks.only(told)
-    heard = [level[peaks.at, peaks.bin]]
+    readings = [level[peaks.at, peaks.bin]]
     if bent:
         beside = (level[peaks.at, np.clip(peaks.bin + side, 0, BINS - 1)] for side in (-1, 1))
-        heard += [np.maximum(heard[0], louder) for louder in beside]
-    return min((_features(each, noise, peaks) for each in heard), key=lambda measured: float(measured[0]))
-
-
-def _features(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], peaks: HeardPeaks) -> Vector:
-    difference, band = (heard - peaks.level).astype(np.float64), peaks.bin // BAND
-    off = _off(difference, band, peaks.moment)
-    (uncovered,) = _percentiles(difference, UNCOVERED)
-    over = _unexplained(difference, band, peaks.moment, begin=uncovered, louder=LOUDER)
-    above = heard - noise[peaks.bin]
-    expected = _expected(above - off)
-    error = np.abs(off[expected]).mean()
-    return np.array(
-        [
-            error,
-            _unsteadiness(off, peaks),
-            np.count_nonzero(above > ABOVE_NOISE) / len(above),
-            min(*_percentiles(above, FAINTEST), CLEAN),
-            math.log(len(off)),
-            np.exp(-np.square(over[expected]) / 2).mean(),
-            _loud_error(difference, band, above, peaks, usual=error),
-        ]
+        readings += [np.maximum(readings[0], louder) for louder in beside]
+    spread = min((_spread(heard, noise, peaks) for heard in readings), key=lambda each: each.error)
+    loud = peaks.level > LOUD
+    # Beside each other alone: what is faint may be harmed all over.
+    loud_error = (
+        _spread(spread.heard[loud], noise, peaks.only(loud)).error
+        if loud.sum() >= MIN_EXPECTED
+        else spread.error
     )
+    return np.array([*_features(spread, peaks), loud_error])
 
 
-def _off(difference: Vector, band: npt.NDArray[np.int32], moment: npt.NDArray[np.int32]) -> Vector:
-    """By how much levels are off that no tone control and no volume control explains."""
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """Levels of a track's peaks in a probe, and by how much they are off: all [peaks]."""
+
+    heard: npt.NDArray[np.float32]
+    above: npt.NDArray[np.float32]
+    """The noise."""
+    difference: Vector
+    """From what they are in the track."""
+    off: Vector
+    """What of that no tone control and no volume control explains."""
+    expected: npt.NDArray[np.bool_]
+    """Which should be heard above the noise; all, if these are too few to tell anything."""
+    error: float
+    """By how much those are off in the mean."""
+
+
+def _spread(heard: npt.NDArray[np.float32], noise: npt.NDArray[np.float32], peaks: HeardPeaks) -> _Spread:
+    above, difference = heard - noise[peaks.bin], (heard - peaks.level).astype(np.float64)
     (middle,) = _percentiles(difference, 50)
-    return np.clip(_unexplained(difference, band, moment, begin=middle), -MOST, MOST)
-
-
-def _expected(above: Vector) -> npt.NDArray[np.bool_]:
-    """Which peaks should be heard above the noise; all, if these are too few to tell anything."""
-    expected = above > EXPECTED_ABOVE
+    off = np.clip(_unexplained(difference, peaks, begin=middle), -MOST, MOST)
+    expected = above - off > EXPECTED_ABOVE
     if expected.sum() < MIN_EXPECTED:
         expected[:] = True
-    return expected
+    return _Spread(heard, above, difference, off, expected, float(np.abs(off[expected]).mean()))
 
 
-def _loud_error(
-    difference: Vector,
-    band: npt.NDArray[np.int32],
-    above: npt.NDArray[np.float32],
-    peaks: HeardPeaks,
-    *,
-    usual: float,
-) -> float:
-    """By how much the loud peaks are off, beside each other alone; as `usual`, if these are too few to tell."""
-    loud = peaks.level > LOUD
-    if loud.sum() < MIN_EXPECTED:
-        return usual
-    off = _off(difference[loud], band[loud], peaks.moment[loud])
-    return float(np.abs(off[_expected(above[loud] - off)]).mean())
+def _features(spread: _Spread, peaks: HeardPeaks) -> tuple[float, ...]:
+    """Those of MEASURES that all peaks tell: [FEATURES]."""
+    (uncovered,) = _percentiles(spread.difference, UNCOVERED)
+    over = _unexplained(spread.difference, peaks, begin=uncovered, louder=LOUDER)
+    return (
+        spread.error,
+        _unsteadiness(spread.off, peaks),
+        np.count_nonzero(spread.above > ABOVE_NOISE) / len(spread.above),
+        min(*_percentiles(spread.above, FAINTEST), CLEAN),
+        math.log(len(spread.off)),
+        float(np.exp(-np.square(over[spread.expected]) / 2).mean()),
+    )
 
 
 def _percentiles(values: npt.NDArray[Any], *percents: float) -> list[float]:
@@ -224,21 +222,14 @@ def _percentiles(values: npt.NDArray[Any], *percents: float) -> list[float]:
     return told
 
 
-def _unexplained(
-    difference: Vector,
-    band: npt.NDArray[np.int32],
-    moment: npt.NDArray[np.int32],
-    *,
-    begin: float,
-    louder: float = 1.0,
-) -> Vector:
+def _unexplained(difference: Vector, peaks: HeardPeaks, *, begin: float, louder: float = 1.0) -> Vector:
     """What is left of the difference in level when every band and every moment may be louder or softer as a whole.
 
     By how much is first told by `begin`; what is left over counts by `louder`.
     """
-    left = difference - begin
-    groups = np.empty((2, 1 + max(band.max(), moment.max())))
-    _explain(left, band, moment, ROUNDS, MOST, louder, groups[0], groups[1])
+    left, band = difference - begin, peaks.bin // BAND
+    groups = np.empty((2, 1 + max(band.max(), peaks.moment.max())))
+    _explain(left, band, peaks.moment, ROUNDS, MOST, louder, groups[0], groups[1])
     return left
 
 

@@ -30,7 +30,7 @@ MIN_PEAKS: Final = 16
 """Silence and steady tones have fewer."""
 DRIVEN: Final = 0.4
 """Root mean square over peak, beyond which a probe is driven into clipping: so are 98 % of 216 clips of music through a
-compressor that does, but of as many as they are, through codecs, in rooms, under noise and talk, fewer than 1 %."""
+compressor that does, and none of 4,104 through codecs, in rooms, under noise and talk, at another speed or tempo."""
 
 
 @dataclass(frozen=True, slots=True)
