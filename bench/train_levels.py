@@ -30,15 +30,15 @@ from bench.train_score import SAME_RECORDING, WRONG_KEPT, few_of, heard_as_it_is
 from pipeline.engine import score
 from pipeline.engine.bent import search_bent
 from pipeline.engine.catalogue import Catalogue
-from pipeline.engine.heard import bearing_on, heard_span
-from pipeline.engine.levels import (
+from pipeline.engine.covers import (
     FEATURES,
     FEATURES_BESIDE_MUSIC,
     Bearing,
     beside_music,
-    level_features,
     no_cover_log_odds,
 )
+from pipeline.engine.heard import bearing_on, heard_span
+from pipeline.engine.levels import level_features
 from pipeline.engine.query import Query, make_query
 from pipeline.engine.search import HEARD_LOG_ODDS, Candidate, Part, search_plain, search_scanned
 from pipeline.engine.tracks import Entry, KnownTrack

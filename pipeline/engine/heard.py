@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine.bent import at_any_tempo, refined, search_bent
-from pipeline.engine.levels import Bearing, level_features, recording_log_odds
+from pipeline.engine.covers import Bearing, recording_log_odds
+from pipeline.engine.levels import level_features
 from pipeline.engine.outvoting import search_outvoting
 from pipeline.engine.query import MIN_HEARD_FRAMES, Query
 from pipeline.engine.score import Pass, evenness, fits_evenly
@@ -37,8 +38,8 @@ HARMED_SHARE: Final = 2 / 3
 """Frames (3.4 s), or this share of what it could be heard for if that is less, between silences or at its own end:
 covers that fit by halves, at another tempo, are heard for less."""
 
-THROUGHOUT: Final = 0.9
-"""What is heard for this share of what it could be heard for is heard from end to end."""
+THROUGHOUT: Final = 0.8
+"""What is heard for this share of what it could be heard for is heard from end to end, but for what a codec drops."""
 
 AT_THE_EDGE: Final = 12
 """Frames (0.4 s): a track heard so near the beginning or the end of a probe is heard from there, to there."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engine.levels import SURE
+from pipeline.engine.covers import SURE
 from pipeline.engine.query import Query
 from pipeline.engine.score import Pass, fit_of
 from pipeline.engine.search import CELL_MIDDLE, PLACES, SAME_PEAKS_SHARE, USUAL, Candidate, Part

@@ -12,9 +12,11 @@ from scipy import signal
 from pipeline.audio.ffmpeg import find
 from pipeline.engine.catalogue import Catalogue
 from pipeline.engine.tracks import Entry, KnownTrack
+from pipeline.engine.verify import HeardPeaks
 from pipeline.model import RATE_HZ, Pcm
 
 Sound = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
 
 _AS_IT_IS = ("-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1")
 
@@ -192,3 +194,14 @@ def shard_of(folder: Path) -> Path:
     """The only shard of a catalogue folder."""
     (shard,) = folder.glob("shard-*")
     return shard
+
+
+def heard_peaks(levels: Sound, at: Numbers, bins: Numbers) -> HeardPeaks:
+    """Peaks of a track that are so loud there, at those frames and bins of a probe: all [peaks]."""
+    return HeardPeaks(
+        at.astype(np.int32),
+        bins.astype(np.int32),
+        np.ones(len(at), np.float32),
+        levels.astype(np.float32),
+        (at // 8).astype(np.int32),
+    )
