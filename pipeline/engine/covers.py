@@ -37,7 +37,7 @@ who play it. With what follows from `FEW_PEAKS`, of 300 excerpts through speex o
 refused for ten, of 194 a tenth slower 23 for 27; of 1,011 MIDI pieces that others play 60 pass for 58, of 836 moments
 of the nearest players ten, as before."""
 LOUD_WORTH: Final = 5.0
-LOUD_MOST: Final = 1.2
+LOUD_MOST: Final = 1.0
 """So many times what each are off by less, up to so much, is added to the log-odds. What they are off by more is taken
 only where it is clear, for rooms blur what is loud as well."""
 HIDDEN: Final = 0.25
