@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from pipeline.engine.levels import MEASURES
+from pipeline.engine.levels import MEASURES, USUAL_UNSTEADINESS
 from pipeline.engine.score import Model, Pass, Vector, both_log_odds, model
 
 FEATURES: Final = MEASURES[:6]
@@ -20,7 +20,7 @@ FEATURES_BESIDE_MUSIC: Final = ("music", *MEASURES[:5])
 """What `beside_music` puts together, in this order: accidents are told without agreement."""
 
 CLEAR: Final = (4.9, 8.0)
-STEADY: Final = (1.51, 1.2)
+STEADY: Final = (1.51, USUAL_UNSTEADINESS)
 """Where even the faintest are 15 dB over the noise, it does not explain levels that are unsteadier than 4.5 dB, nor, at
 24 dB, than 3.6: of 5,498 excerpts of recordings three are so without being harmed, and of some 14,000 covers all but
 two that came near enough otherwise."""

@@ -51,7 +51,7 @@ LOUDEST: Final = 200 / 3
 
 MIN_PAIRS: Final = 6
 USUAL_UNSTEADINESS: Final = 1.2
-"""Taken for that of fewer pairs, which tell nothing."""
+"""Taken for that of fewer pairs, which tell nothing: no cover is told by it, however clear."""
 
 
 def level_features(level: Level, noise: npt.NDArray[np.float32], peaks: HeardPeaks, *, bent: bool) -> Vector:
